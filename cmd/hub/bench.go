@@ -1,0 +1,559 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/auth"
+	"referralhub/hub/ledger/audit"
+	"referralhub/hub/server"
+	"referralhub/hub/store/pgtest"
+	"referralhub/hub/transfer"
+)
+
+type benchCmd struct {
+	Store   string        `help:"sqlite or postgres; with postgres and no --database, a private cluster is started and removed afterwards." enum:"sqlite,postgres" default:"sqlite"`
+	Clients int           `help:"Referrals in flight, each from submit to receipt." default:"64"`
+	Rate    int           `help:"Start this many referrals a second instead, however long they take."`
+	For     time.Duration `help:"How long to measure." default:"10s"`
+	Warm    time.Duration `help:"How long to run before measuring." default:"2s"`
+	JSON    bool          `help:"One JSON object on standard output." name:"json"`
+	Profile string        `help:"Write a CPU profile of the hub to this file." placeholder:"FILE"`
+}
+
+// figures is what a run measured. Scripts rely on these names.
+type figures struct {
+	Store            string  `json:"store"`
+	Clients          int     `json:"clients,omitempty"`
+	Rate             int     `json:"rate,omitempty"`
+	Seconds          float64 `json:"seconds"`
+	Cores            int     `json:"cores"`
+	MessageBytes     int     `json:"message_bytes"`
+	TransfersPerS    float64 `json:"transfers_per_s"`
+	Submitted        int64   `json:"submitted"`
+	DeliveredOnce    int64   `json:"delivered_once"`
+	Missing          int64   `json:"missing"`
+	Duplicated       int64   `json:"duplicated"`
+	Leaves           int64   `json:"leaves"`
+	LogVerified      bool    `json:"log_verified"`
+	HubCPU           float64 `json:"hub_cpu_us_per_transfer"`
+	P50              float64 `json:"p50_ms"`
+	P99              float64 `json:"p99_ms"`
+	BytesPerTransfer float64 `json:"bytes_per_transfer"`
+	RSSMiB           float64 `json:"rss_mib"`
+	IdleRSSMiB       float64 `json:"idle_rss_mib"`
+	FirstRequestMs   float64 `json:"first_request_ms"`
+	FsyncsPerS       float64 `json:"fsyncs_per_s"`
+}
+
+// Run starts a hub as a process of its own, so that its processor time is its own, and drives it over HTTP as partners do: submit, long
+// poll, collect, receipt. Afterwards it audits the log.
+func (b *benchCmd) Run(e *env) error {
+	f, err := b.measure(e)
+	if err != nil {
+		return err
+	}
+	if b.JSON {
+		return json.NewEncoder(e.stdout).Encode(f)
+	}
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "%s\n", text)
+	if f.Missing+f.Duplicated > 0 || !f.LogVerified {
+		return errFailed
+	}
+	return nil
+}
+
+func (b *benchCmd) measure(e *env) (f *figures, err error) {
+	dir, err := os.MkdirTemp("", "hub-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder of its own in the temporary folder
+	f = &figures{Store: b.Store, Rate: b.Rate, Seconds: b.For.Seconds(), Cores: runtime.NumCPU(), FsyncsPerS: fsyncRate(dir)}
+	if b.Rate == 0 {
+		f.Clients = b.Clients
+	}
+	database := e.cli.Database
+	if b.Store == "postgres" && database == "" {
+		cluster, err := pgtest.Start(e.ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, cluster.Stop()) }()
+		if database, err = cluster.NewDatabase(e.ctx); err != nil {
+			return nil, err
+		}
+	}
+	cfg, err := server.ReadConfig("", func(c *server.Config) {
+		c.Data, c.Database, c.Listen, c.TLS.Off = dir, database, freeAddress("127.0.0.1:0"), true
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &story{out: io.Discard, cfg: cfg}
+	if err := s.enrol(); err != nil {
+		return nil, err
+	}
+	hub, err := startHub(e, cfg, b.Profile)
+	if err != nil {
+		return nil, err
+	}
+	defer hub.stop() //nolint:errcheck // stopped below unless something failed before
+	l, err := newLoad(s)
+	if err != nil {
+		return nil, err
+	}
+	if f.FirstRequestMs, err = l.firstRequest(e.ctx, hub.started); err != nil {
+		return nil, errors.Join(err, hub.stop())
+	}
+	f.IdleRSSMiB = hub.rss()
+	if err := b.drive(e.ctx, l, hub, f); err != nil {
+		return nil, errors.Join(err, hub.stop())
+	}
+	f.MessageBytes = len(l.message(0))
+	if err := hub.stop(); err != nil {
+		return nil, err
+	}
+	return f, b.verify(e, cfg, f)
+}
+
+// drive loads the hub and takes the figures of the measured part.
+func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figures) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	collected := make(chan error, 1)
+	go func() { collected <- l.collectAll(ctx) }()
+	sizeBefore := diskUse(l.dir)
+	submitting, end := context.WithCancel(ctx)
+	defer end()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if b.Rate > 0 {
+			l.atRate(submitting, b.Rate)
+		} else {
+			l.inFlight(submitting, b.Clients)
+		}
+	}()
+	time.Sleep(b.Warm)
+	cpu, count, from := hub.cpu(), l.finished.Load(), time.Now()
+	l.measuring.Store(true)
+	time.Sleep(b.For)
+	l.measuring.Store(false)
+	spent, n, took := hub.cpu()-cpu, l.finished.Load()-count, time.Since(from)
+	f.RSSMiB = hub.rss()
+	end()
+	<-done
+	stop()
+	if err := <-collected; err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("nothing was finished; the first error: %w", l.firstError())
+	}
+	f.TransfersPerS = round(float64(n) / took.Seconds())
+	f.HubCPU = round(float64(spent.Microseconds()) / float64(n))
+	f.P50, f.P99 = l.quantile(0.50), l.quantile(0.99)
+	f.Submitted, f.DeliveredOnce, f.Missing, f.Duplicated = l.tally()
+	f.BytesPerTransfer = round(float64(diskUse(l.dir)-sizeBefore) / float64(f.Submitted))
+	if err := l.firstError(); err != nil {
+		fmt.Fprintln(os.Stderr, "hub bench: an error on the way:", err)
+	}
+	return nil
+}
+
+// verify audits what the run left behind.
+func (b *benchCmd) verify(e *env, cfg server.Config, f *figures) error {
+	st, err := server.OpenStore(e.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close() //nolint:errcheck // nothing was written
+	verifiers, err := (&verifyCmd{}).verifiers(cfg)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Check(e.ctx, st.Log(e.ctx, cfg.Origin), verifiers[0], facts{st, cfg.Origin})
+	if err != nil {
+		return err
+	}
+	f.Leaves, f.LogVerified = report.Leaves, report.OK() && report.Releases >= f.DeliveredOnce
+	for _, p := range report.Problems[:min(len(report.Problems), 5)] {
+		fmt.Fprintln(e.stderr, "hub bench:", p)
+	}
+	return nil
+}
+
+// hubProcess is the hub under measurement.
+type hubProcess struct {
+	cmd     *exec.Cmd
+	started time.Time
+	once    sync.Once
+	err     error
+}
+
+func startHub(e *env, cfg server.Config, profile string) (*hubProcess, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"--data", cfg.Data, "serve", "--listen", cfg.Listen, "--plain-http"}
+	if cfg.Database != "" {
+		args = append([]string{"--database", cfg.Database}, args...)
+	}
+	if profile != "" {
+		args = append(args, "--profile", profile)
+	}
+	h := &hubProcess{cmd: exec.Command(self, args...), started: time.Now()}
+	h.cmd.Stderr = e.stderr
+	if err := h.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start a hub: %w", err)
+	}
+	return h, nil
+}
+
+func (h *hubProcess) stop() error {
+	h.once.Do(func() {
+		if err := h.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			h.err = fmt.Errorf("stop the hub: %w", err)
+			return
+		}
+		if err := h.cmd.Wait(); err != nil {
+			h.err = fmt.Errorf("the hub ended badly: %w", err)
+		}
+	})
+	return h.err
+}
+
+// cpu is the processor time that the hub has used, by the system's own account in ticks of 10 ms.
+func (h *hubProcess) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func (h *hubProcess) rss() float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	kib, _ := strconv.ParseFloat(strings.Fields(rest + " 0")[0], 64)
+	return round(kib / 1024)
+}
+
+// load plays one sender and one recipient, with many referrals in flight.
+type load struct {
+	dir       string
+	cih, age  *client.Client
+	template  []byte
+	next      atomic.Int64
+	finished  atomic.Int64
+	measuring atomic.Bool
+
+	mu        sync.Mutex
+	waiting   map[transfer.TransferID]chan struct{} // submitted, and not yet acknowledged
+	early     map[transfer.TransferID]bool          // acknowledged before the sender had its answer
+	seen      map[transfer.TransferID]int           // times collected
+	submitted map[transfer.TransferID]bool
+	took      []time.Duration
+	err       error
+}
+
+func newLoad(s *story) (*load, error) {
+	l := &load{
+		dir: s.cfg.Data, waiting: map[transfer.TransferID]chan struct{}{}, early: map[transfer.TransferID]bool{},
+		seen: map[transfer.TransferID]int{}, submitted: map[transfer.TransferID]bool{},
+	}
+	m, err := example("adult-carer-hertswise")
+	if err != nil {
+		return nil, err
+	}
+	for _, section := range []string{"household", "needs", "risks", "professionals", "caring_role", "sent_at"} {
+		delete(m, section)
+	}
+	delete(m["referral"].(map[string]any), "background")
+	m["message_id"] = "bench-00000000"
+	carer := m["carer"].(map[string]any)
+	carer["nhs_number"], carer["case_number"] = "9990000000", "BENCH/00000000"
+	cared := m["cared_for"].([]any)[0].(map[string]any)
+	cared["nhs_number"], cared["case_number"] = "9990000001", "BENCH/0000000B"
+	l.template = m.json()
+	for id, c := range map[transfer.SystemID]**client.Client{"carers-in-hertfordshire/casework": &l.cih, "age-uk-hertfordshire/casework": &l.age} {
+		text, err := os.ReadFile(s.keyFile(id))
+		if err != nil {
+			return nil, err
+		}
+		keys, err := auth.ParseKeys(text)
+		if err != nil {
+			return nil, err
+		}
+		if *c, err = client.New(client.Config{
+			BaseURL: s.cfg.URL, System: id, Key: keys[0],
+			HTTP: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024, DisableCompression: true}},
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// message is the n-th referral: about people whom no other is about.
+func (l *load) message(n int64) []byte {
+	m := bytes.Replace(l.template, []byte("bench-00000000"), fmt.Appendf(nil, "bench-%08d", n), 1)
+	m = bytes.Replace(m, []byte("9990000000"), []byte(nhsNumber(int(2*n))), 1)
+	m = bytes.Replace(m, []byte("9990000001"), []byte(nhsNumber(int(2*n+1))), 1)
+	m = bytes.Replace(m, []byte("BENCH/00000000"), fmt.Appendf(nil, "BENCH/%08d", n), 1)
+	return bytes.Replace(m, []byte("BENCH/0000000B"), fmt.Appendf(nil, "BENCH/B%07d", n), 1)
+}
+
+// firstRequest sends the first referral as soon as the hub takes it.
+func (l *load) firstRequest(ctx context.Context, started time.Time) (float64, error) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		_, err := l.cih.Partners(ctx)
+		if err == nil {
+			return round(float64(time.Since(started).Microseconds()) / 1000), nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("the hub does not answer: %w", err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (l *load) inFlight(ctx context.Context, clients int) {
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				l.one(ctx)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (l *load) atRate(ctx context.Context, rate int) {
+	var all sync.WaitGroup
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			all.Wait()
+			return
+		case <-tick.C:
+			all.Go(func() { l.one(ctx) })
+		}
+	}
+}
+
+// one carries one referral from submit to receipt. It is finished even when the run ends meanwhile.
+func (l *load) one(ctx context.Context) {
+	measured, start := l.measuring.Load(), time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	sent, err := l.cih.Send(ctx, l.message(l.next.Add(1)))
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	id := sent.Transfers[0].ID
+	if !sent.Transfers[0].Outcome.Permits() {
+		l.fail(fmt.Errorf("transfer %s: %s", id, sent.Transfers[0].Outcome))
+		return
+	}
+	arrived := make(chan struct{})
+	l.mu.Lock()
+	l.submitted[id] = true
+	if l.early[id] {
+		delete(l.early, id)
+		close(arrived)
+	} else {
+		l.waiting[id] = arrived
+	}
+	l.mu.Unlock()
+	select {
+	case <-arrived:
+	case <-ctx.Done():
+		l.fail(fmt.Errorf("transfer %s was not acknowledged in time", id))
+		return
+	}
+	l.finished.Add(1)
+	if measured {
+		l.mu.Lock()
+		l.took = append(l.took, time.Since(start))
+		l.mu.Unlock()
+	}
+}
+
+// collectAll is the recipient: it polls its inbox and collects and acknowledges what it finds, until ctx ends and nothing waits.
+func (l *load) collectAll(ctx context.Context) error {
+	work := context.WithoutCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	after, empty := "", 0
+	for empty < 2 {
+		page, err := l.age.Inbox(work, after, 200, time.Second)
+		if err != nil {
+			return err
+		}
+		if len(page.Entries) == 0 {
+			if after = ""; ctx.Err() != nil {
+				empty++
+			}
+			continue
+		}
+		empty, after = 0, page.Next
+		for _, e := range page.Entries {
+			if l.claim(e.TransferID) {
+				all.Go(func() { l.take(work, e.TransferID) })
+			}
+		}
+	}
+	return nil
+}
+
+// claim keeps an entry that two polls have shown from being collected twice.
+func (l *load) claim(id transfer.TransferID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.seen[id]; known {
+		return false
+	}
+	l.seen[id] = 0
+	return true
+}
+
+func (l *load) take(ctx context.Context, id transfer.TransferID) {
+	d, err := l.age.Collect(ctx, id)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	if err := d.CheckDigest(); err != nil {
+		l.fail(err)
+		return
+	}
+	if _, err := l.age.Receipt(ctx, id, "received", ""); err != nil {
+		l.fail(err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[id]++
+	if arrived, waits := l.waiting[id]; waits {
+		close(arrived)
+		delete(l.waiting, id)
+	} else {
+		l.early[id] = true
+	}
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *load) firstError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *load) quantile(q float64) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.took) == 0 {
+		return 0
+	}
+	slices.Sort(l.took)
+	return round(float64(l.took[int(float64(len(l.took)-1)*q)].Microseconds()) / 1000)
+}
+
+// tally compares what was submitted with what arrived.
+func (l *load) tally() (submitted, once, missing, duplicated int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.submitted {
+		submitted++
+		switch n := l.seen[id]; {
+		case n == 0:
+			missing++
+		case n == 1:
+			once++
+		default:
+			duplicated++
+		}
+	}
+	return submitted, once, missing, duplicated
+}
+
+func round(x float64) float64 { return math.Round(x*10) / 10 }
+
+// fsyncRate says what a flush costs on this disk: a claim about speed means little without it.
+func fsyncRate(dir string) float64 {
+	f, err := os.CreateTemp(dir, "fsync-")
+	if err != nil {
+		return 0
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // the folder goes too
+	defer f.Close()           //nolint:errcheck // nothing of it is kept
+	page := make([]byte, 4096)
+	n, start := 0, time.Now()
+	for ; time.Since(start) < 300*time.Millisecond; n++ {
+		if _, err := f.WriteAt(page, 0); err != nil {
+			return 0
+		}
+		if err := f.Sync(); err != nil {
+			return 0
+		}
+	}
+	return round(float64(n) / time.Since(start).Seconds())
+}
+
+// diskUse is what the files under dir hold, in bytes.
+func diskUse(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // a file that went meanwhile
+		}
+		if info, err := d.Info(); err == nil && !d.IsDir() {
+			n += info.Size()
+		}
+		return nil
+	})
+	return n
+}

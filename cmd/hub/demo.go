@@ -1,0 +1,456 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/auth"
+	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/audit"
+	"referralhub/hub/server"
+	"referralhub/hub/transfer"
+)
+
+type demoCmd struct {
+	Once bool `help:"End after the story; exit 0 only if every step came out as told."`
+}
+
+const (
+	carersInHerts = transfer.PartnerID("carers-in-hertfordshire")
+	ageUKHerts    = transfer.PartnerID("age-uk-hertfordshire")
+	hertsCouncil  = transfer.PartnerID("hertfordshire-county-council")
+	operator      = transfer.PartnerID("hub-operator")
+)
+
+// Run starts a hub on an empty folder, plays the story, and stays up unless it is asked not to.
+func (d *demoCmd) Run(e *env) error {
+	tune()
+	cfg, err := d.config(e)
+	if err != nil {
+		return err
+	}
+	s := &story{out: e.stdout, cfg: cfg}
+	if err := s.enrol(); err != nil {
+		return err
+	}
+	h, err := server.Open(e.ctx, cfg, e.logger("warn"))
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(e.ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+
+	err = s.play(ctx)
+	if err == nil && !d.Once {
+		s.stayUp()
+		<-e.ctx.Done()
+	}
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// config is a hub on a loopback port with a folder of its own.
+func (d *demoCmd) config(e *env) (server.Config, error) {
+	data := e.cli.Data
+	if data == "" {
+		var err error
+		if data, err = os.MkdirTemp("", "hub-demo-"); err != nil {
+			return server.Config{}, fmt.Errorf("make a data folder: %w", err)
+		}
+	}
+	if left, err := os.ReadDir(data); err == nil && len(left) > 0 {
+		return server.Config{}, fmt.Errorf("the demo starts on an empty folder and %s is not: name another with --data", data)
+	}
+	return server.ReadConfig(e.cli.Config, func(c *server.Config) {
+		c.Data, c.Listen, c.URL = data, freeAddress("127.0.0.1:8443"), ""
+		c.Database = e.cli.Database
+	})
+}
+
+// freeAddress gives want, or any other port where that is taken.
+func freeAddress(want string) string {
+	l, err := net.Listen("tcp", want)
+	if err != nil {
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return want // the hub will say why it cannot listen
+		}
+	}
+	defer l.Close() //nolint:errcheck // nobody has used it
+	return l.Addr().String()
+}
+
+// story plays partners and the Data Protection Lead against a running hub, and says what happens in their words.
+type story struct {
+	out  io.Writer
+	cfg  server.Config
+	step int
+
+	cih, ageUK, dpl *client.Client
+	disclosure      *client.Disclosure
+}
+
+func (s *story) keyFile(id transfer.SystemID) string {
+	return filepath.Join(s.cfg.Data, "demo-partners", strings.ReplaceAll(string(id), "/", ".")+".pem")
+}
+
+// enrol makes a key for each partner system of the story and registers its public half, as partners would.
+func (s *story) enrol() error {
+	for _, id := range []transfer.SystemID{"carers-in-hertfordshire/casework", "age-uk-hertfordshire/casework", "hub-operator/dpl"} {
+		key, err := auth.GenerateKey("ES256")
+		if err != nil {
+			return err
+		}
+		private, err := key.MarshalPEM()
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(s.keyFile(id)), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(s.keyFile(id), private, 0o600); err != nil {
+			return err
+		}
+		public, err := auth.JWKS(key)
+		if err != nil {
+			return err
+		}
+		if err := s.cfg.Enrol(id, public); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *story) client(id transfer.SystemID) (*client.Client, error) {
+	text, err := os.ReadFile(s.keyFile(id))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := auth.ParseKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := os.ReadFile(s.cfg.AuthorityFile())
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return client.New(client.Config{
+		BaseURL: s.cfg.URL, System: id, Key: keys[0],
+		HTTP: &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}},
+	})
+}
+
+// reach waits until the hub answers, and opens the partners' clients.
+func (s *story) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.cfg.Listen)
+		if err == nil {
+			conn.Close() //nolint:errcheck // it only asked whether somebody is there
+			if _, err = os.Stat(s.cfg.AuthorityFile()); err == nil {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the hub does not answer at %s: %w", s.cfg.Listen, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	var err error
+	for id, c := range map[transfer.SystemID]**client.Client{
+		"carers-in-hertfordshire/casework": &s.cih, "age-uk-hertfordshire/casework": &s.ageUK, "hub-operator/dpl": &s.dpl,
+	} {
+		if *c, err = s.client(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *story) title(text string) {
+	s.step++
+	fmt.Fprintf(s.out, "\n%d. %s\n", s.step, text)
+}
+
+func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, "   "+format+"\n", args...) }
+
+// must says what a step was expected to come to.
+func (s *story) must(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("step %d did not come out as told: "+format, append([]any{s.step}, args...)...)
+}
+
+func (s *story) play(ctx context.Context) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire.\nEverybody in this story is invented.\n", s.cfg.URL)
+	for _, act := range []func(context.Context) error{s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.verify} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(s.out, "\nEvery step came out as told.\n")
+	return nil
+}
+
+func (s *story) refer(ctx context.Context) error {
+	s.title("Carers in Hertfordshire refers Maureen O'Brien to Age UK Hertfordshire for Hertswise.")
+	m, err := example("adult-carer-hertswise")
+	if err != nil {
+		return err
+	}
+	sent, err := s.cih.Send(ctx, m.json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s, under %s. It waits in Age UK's inbox.", t.Outcome, t.Agreement.Flow)
+	for _, p := range t.Subjects {
+		if len(p.Stripped) > 0 {
+			s.say("Stripped about the %s: %s.", strings.ReplaceAll(string(p.Role), "_", "-"), strings.Join(p.Stripped, ", "))
+		}
+	}
+	s.reasons(t.Reasons)
+	return s.must(t.Outcome == transfer.PermitReduced && t.State == transfer.Queued, "%s, %s", t.Outcome, t.State)
+}
+
+func (s *story) reasons(rs []client.Reason) {
+	for _, r := range rs {
+		s.say("Why: %s [%s; %s]", r.Detail, r.Code, r.Source)
+		if r.Remedy != "" {
+			s.say("     What to do: %s", r.Remedy)
+		}
+	}
+}
+
+func (s *story) collect(ctx context.Context) error {
+	s.title("Age UK Hertfordshire looks into its inbox, collects, and says that it takes the referral on.")
+	box, err := s.ageUK.Inbox(ctx, "", 10, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	if err := s.must(len(box.Entries) == 1, "%d entries in the inbox", len(box.Entries)); err != nil {
+		return err
+	}
+	s.say("The inbox shows who sent it, when and for what: %s, %s. It shows nothing about a person.", box.Entries[0].Sender, box.Entries[0].Purpose)
+	if s.disclosure, err = s.ageUK.Collect(ctx, box.Entries[0].TransferID); err != nil {
+		return err
+	}
+	if err := s.disclosure.CheckDigest(); err != nil {
+		return err
+	}
+	s.say("Collected %d bytes. Decided again at this moment (%s) and logged as leaf %d before it left.", len(s.disclosure.Dataset), s.disclosure.Outcome, s.disclosure.Log.Index)
+	state, err := s.ageUK.Receipt(ctx, s.disclosure.TransferID, "accepted", "")
+	if err != nil {
+		return err
+	}
+	s.say("Receipt: %s. The hub has destroyed its copy.", state)
+	for _, item := range []string{"9994100378"} { // the cared-for person's NHS number
+		if err := s.must(!bytes.Contains(s.disclosure.Dataset, []byte(item)), "an identifier of the cared-for person was delivered"); err != nil {
+			return err
+		}
+	}
+	return s.must(state == transfer.Accepted, "%s", state)
+}
+
+func (s *story) refused(ctx context.Context) error {
+	s.title("The same charity sends a referral to Hertfordshire County Council, with which no agreement is declared.")
+	m, err := example("adult-carer-hertswise")
+	if err != nil {
+		return err
+	}
+	sent, err := s.cih.Send(ctx, m.about("demo-council", "Joan", "Adeyemi", nhsNumber(410), "CIH/30001").to(hertsCouncil).json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s. Nothing was kept and nothing will go.", t.Outcome)
+	s.reasons(t.Reasons)
+	return s.must(t.Outcome == transfer.Refuse && slices.ContainsFunc(t.Reasons, func(r client.Reason) bool { return r.Code == "NO_AGREEMENT" && r.Remedy != "" }), "%s %v", t.Outcome, t.Reasons)
+}
+
+func (s *story) held(ctx context.Context) error {
+	s.title("A referral of Gwen Pugh arrives without any record of her consent.")
+	m, err := example("adult-carer-hertswise")
+	if err != nil {
+		return err
+	}
+	m.about("demo-no-consent", "Gwenllïan", "Pugh", nhsNumber(420), "CIH/30002")
+	delete(m, "consents")
+	sent, err := s.cih.Send(ctx, m.json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s. It is %s's to settle, by %s.", t.Outcome, t.Owner, t.Deadline.Format("2 January 2006"))
+	s.reasons(t.Reasons)
+	return s.must(t.Outcome == transfer.Hold && t.State == transfer.Held && t.Owner != "" && !t.Deadline.IsZero(), "%s, %s", t.Outcome, t.State)
+}
+
+func (s *story) withdrawn(ctx context.Context) error {
+	s.title("Idris Bevan is referred with his consent, and withdraws it while the referral waits.")
+	m, err := example("adult-carer-hertswise")
+	if err != nil {
+		return err
+	}
+	nhs := nhsNumber(430)
+	sent, err := s.cih.Send(ctx, m.about("demo-withdrawn", "Idris", "Bevan", nhs, "CIH/30003").json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s, %s.", t.Outcome, t.State)
+	if err := s.must(t.State == transfer.Queued, "%s", t.State); err != nil {
+		return err
+	}
+	text, err := json.Marshal(map[string]any{
+		"contract": "consent/1", "message_id": "demo-withdrawal", "state": "withdrawn", "purpose": "referral.service", "service": "hertswise",
+		"subject":    map[string]any{"identifiers": []map[string]string{{"scheme": "nhs-number", "value": nhs}}},
+		"recipients": []transfer.PartnerID{ageUKHerts}, "explicit": true, "method": "verbal", "authority": "self",
+		"at": time.Now().UTC().Format(time.RFC3339),
+	})
+	if err != nil {
+		return err
+	}
+	done, err := s.cih.Consent(ctx, text)
+	if err != nil {
+		return err
+	}
+	s.say("The withdrawal is recorded; %d transfer is stopped by it.", len(done.Stopped))
+	if err := s.must(slices.Contains(done.Stopped, t.ID), "the withdrawal stopped %v", done.Stopped); err != nil {
+		return err
+	}
+	_, err = s.ageUK.Collect(ctx, t.ID)
+	var problem *client.Problem
+	if !errors.As(err, &problem) {
+		return s.must(false, "Age UK could still collect it (%v)", err)
+	}
+	s.say("Age UK tries to collect it: %d %s. Nothing was disclosed.", problem.Status, problem.Title)
+	return s.must(problem.Status == http.StatusConflict && problem.State == string(transfer.Stopped), "%v", problem)
+}
+
+func (s *story) whoReceivedWhat(ctx context.Context) error {
+	s.title("The Data Protection Lead asks who received what about Maureen O'Brien.")
+	found, err := s.dpl.Search(ctx, client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: "9994100009"}, Why: "subject access request, demonstration"})
+	if err != nil {
+		return err
+	}
+	released := 0
+	for _, en := range found.Entries {
+		switch en.Kind {
+		case "release":
+			released++
+			s.say("leaf %d  %s  %s received from %s, for %s, under %s:", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Sender, en.Purpose, en.Agreement.Flow)
+			s.say("         %s.", strings.Join(en.Items, ", "))
+		case "outcome":
+			s.say("leaf %d  %s  %s says: %s.", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Receipt)
+		case "decision":
+			s.say("leaf %d  %s  decided for %s: %s.", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Outcome)
+		default:
+			s.say("leaf %d  %s  %s.", en.Log.Index, en.At.Format("15:04:05"), en.Kind)
+		}
+	}
+	s.say("That the question was asked is leaf %d.", found.QueryLeaf.Index)
+	return s.must(released == 1, "%d releases", released)
+}
+
+func (s *story) verify(ctx context.Context) error {
+	s.title("She verifies the log, then changes one byte of a copy of it.")
+	st, err := server.OpenStore(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close() //nolint:errcheck // nothing was written
+	verifiers, err := (&verifyCmd{}).verifiers(s.cfg)
+	if err != nil {
+		return err
+	}
+	src := st.Log(ctx, s.cfg.Origin)
+	report, err := audit.Check(ctx, src, verifiers[0], facts{st, s.cfg.Origin})
+	if err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		s.say("%s", p)
+	}
+	if err := s.must(report.OK(), "the log is not whole"); err != nil {
+		return err
+	}
+	s.say("The log is whole: %d leaves, %d transfers, %d release.", report.Leaves, report.Transfers, report.Releases)
+
+	dir := filepath.Join(s.cfg.Data, "demo-export")
+	if err := ledger.Export(src, dir); err != nil {
+		return err
+	}
+	if err := changeOneByte(filepath.Join(dir, "tile", "entries")); err != nil {
+		return err
+	}
+	exported, err := ledger.OpenDirectory(dir)
+	if err != nil {
+		return err
+	}
+	report, err = audit.Check(ctx, exported, verifiers[0], nil)
+	if err != nil {
+		return err
+	}
+	if err := s.must(!report.OK(), "a changed copy passed as whole"); err != nil {
+		return err
+	}
+	s.say("The copy is not: %s", report.Problems[0])
+	return nil
+}
+
+// changeOneByte changes a letter in the first file of leaves: the recipient of a release becomes somebody else.
+func changeOneByte(dir string) error {
+	return filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		at := bytes.Index(text, []byte(`"recipient":"`+string(ageUKHerts)))
+		if at < 0 {
+			return errors.New("no leaf of the copy names a recipient")
+		}
+		text[at+len(`"recipient":"`)]++
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return err
+		}
+		return filepath.SkipAll
+	})
+}
+
+func (s *story) stayUp() {
+	fmt.Fprintf(s.out, `
+The hub stays up at %[1]s until you press Ctrl-C. In another terminal, try:
+
+  bin/partner --hub %[1]s --ca %[2]s --system carers-in-hertfordshire/casework --key %[3]s send contracts/examples/advocacy-pohwer.json
+  echo 9994100009 | bin/hub audit --data %[4]s --why "trying the demo"
+  bin/hub verify --data %[4]s
+`, s.cfg.URL, s.cfg.AuthorityFile(), s.keyFile("carers-in-hertfordshire/casework"), s.cfg.Data)
+}

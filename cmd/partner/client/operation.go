@@ -1,0 +1,442 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"referralhub/hub/transfer"
+)
+
+// Reason is why a decision came out as it did, in words for a caseworker.
+type Reason struct {
+	Code   string        `json:"code"`
+	Gate   string        `json:"gate,omitempty"`
+	Detail string        `json:"detail,omitempty"`
+	Remedy string        `json:"remedy,omitempty"`
+	Clause string        `json:"clause,omitempty"` // of the agreement
+	Source string        `json:"source,omitempty"` // the law or notice behind it
+	Role   transfer.Role `json:"role,omitempty"`   // whom of the message it is about
+	Items  []string      `json:"items,omitempty"`
+}
+
+func (r Reason) String() string {
+	s := r.Code
+	if r.Role != "" {
+		s += " (" + string(r.Role) + ")"
+	}
+	if r.Detail != "" {
+		s += ": " + r.Detail
+	}
+	if r.Remedy != "" {
+		s += "; " + r.Remedy
+	}
+	return s
+}
+
+// Agreement is the clause of the agreement version that was decided under.
+type Agreement struct {
+	ID      transfer.AgreementID `json:"id"`
+	Version int                  `json:"version"`
+	Digest  string               `json:"digest"`
+	Flow    string               `json:"flow"`
+}
+
+// Subject is what was decided for one person of the message: the names of what may go and of what was stripped.
+type Subject struct {
+	Role     transfer.Role `json:"role"`
+	Position int           `json:"position"`
+	Items    []string      `json:"items"`
+	Stripped []string      `json:"stripped"`
+	Consents []string      `json:"consents,omitempty"`
+}
+
+// LogRef is a place in the disclosure log.
+type LogRef struct {
+	Origin string `json:"origin"`
+	Index  int64  `json:"index"`
+}
+
+// Transfer is a message on its way to one recipient. Decide gives it without the id, the state and the place in the log, which
+// only what was sent has.
+type Transfer struct {
+	ID        transfer.TransferID `json:"transfer_id,omitempty"`
+	MessageID transfer.MessageID  `json:"message_id,omitempty"`
+	Sender    transfer.PartnerID  `json:"sender,omitempty"`
+	Recipient transfer.PartnerID  `json:"recipient"`
+	Outcome   transfer.Outcome    `json:"outcome"`
+	State     transfer.State      `json:"state,omitempty"`
+	Agreement *Agreement          `json:"agreement,omitempty"`
+	Reasons   []Reason            `json:"reasons,omitempty"`
+	Subjects  []Subject           `json:"subjects,omitempty"`
+	Owner     string              `json:"owner,omitempty"` // whose work a hold or a refusal is now
+	Deadline  time.Time           `json:"deadline,omitzero"`
+	Log       *LogRef             `json:"log,omitempty"`
+	CreatedAt time.Time           `json:"created_at,omitzero"`
+}
+
+// SendResult is what became of a message: a transfer to each recipient.
+type SendResult struct {
+	MessageID transfer.MessageID `json:"message_id"`
+	Transfers []Transfer         `json:"transfers"`
+	Repeat    bool               `json:"-"` // the hub had it already, and nothing happened anew
+}
+
+// Send submits a referral, as JSON of the contract referral/1.
+func (c *Client) Send(ctx context.Context, body []byte) (*SendResult, error) {
+	var out SendResult
+	status, err := c.into(ctx, http.MethodPost, "/v1/referrals", body, &out)
+	if err != nil {
+		return nil, err
+	}
+	out.Repeat = status == http.StatusOK
+	return &out, nil
+}
+
+// BatchResult is what became of one referral of a batch: Sent, or Problem.
+type BatchResult struct {
+	Status  int         `json:"status"`
+	Sent    *SendResult `json:"body"`
+	Problem *Problem    `json:"problem"`
+}
+
+// Batch submits several referrals at once, at most 100. Each stands for itself; the results are in their order. A referral whose
+// result is 503 may be sent again.
+func (c *Client) Batch(ctx context.Context, bodies [][]byte) ([]BatchResult, error) {
+	var in []byte
+	in = append(in, `{"referrals":[`...)
+	for i, b := range bodies {
+		if i > 0 {
+			in = append(in, ',')
+		}
+		in = append(in, b...)
+	}
+	in = append(in, "]}"...)
+	var out struct {
+		Results []BatchResult `json:"results"`
+	}
+	if _, err := c.into(ctx, http.MethodPost, "/v1/referrals/batch", in, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Results) != len(bodies) {
+		return nil, fmt.Errorf("the hub answered for %d referrals of %d", len(out.Results), len(bodies))
+	}
+	for i := range out.Results {
+		r := &out.Results[i]
+		if r.Problem == nil && r.Sent == nil {
+			return nil, fmt.Errorf("the hub's answer for referral %d of the batch is neither a result nor a problem", i)
+		}
+		if r.Problem != nil {
+			r.Problem.Status, r.Problem.RetryAfter = r.Status, -1
+		} else {
+			r.Sent.Repeat = r.Status == http.StatusOK
+		}
+	}
+	return out.Results, nil
+}
+
+// Decide asks what the hub would decide about a referral, and stores and sends nothing.
+func (c *Client) Decide(ctx context.Context, body []byte) ([]Transfer, error) {
+	var out struct {
+		Decisions []Transfer `json:"decisions"`
+	}
+	_, err := c.into(ctx, http.MethodPost, "/v1/decisions", body, &out)
+	return out.Decisions, err
+}
+
+// Transfer says where a transfer of ours stands.
+func (c *Client) Transfer(ctx context.Context, id transfer.TransferID) (*Transfer, error) {
+	var out Transfer
+	if _, err := c.into(ctx, http.MethodGet, "/v1/transfers/"+url.PathEscape(string(id)), nil, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// TransferPage is part of a list. Next is what to ask after; it is empty on the last page.
+type TransferPage struct {
+	Transfers []Transfer `json:"transfers"`
+	Next      string     `json:"next"`
+}
+
+// Transfers lists our transfers in a state.
+func (c *Client) Transfers(ctx context.Context, state transfer.State, after string, limit int) (*TransferPage, error) {
+	q := page(after, limit)
+	q.Set("state", string(state))
+	var out TransferPage
+	if _, err := c.into(ctx, http.MethodGet, "/v1/transfers?"+q.Encode(), nil, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func page(after string, limit int) url.Values {
+	q := url.Values{}
+	if after != "" {
+		q.Set("after", after)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return q
+}
+
+// InboxEntry is a transfer that waits to be collected. It holds nothing about a person.
+type InboxEntry struct {
+	TransferID    transfer.TransferID  `json:"transfer_id"`
+	MessageType   transfer.MessageType `json:"message_type"`
+	Sender        transfer.PartnerID   `json:"sender"`
+	Purpose       transfer.Purpose     `json:"purpose"`
+	Service       transfer.Service     `json:"service,omitempty"`
+	CorrelationID string               `json:"correlation_id,omitempty"`
+	State         transfer.State       `json:"state"`
+	QueuedAt      time.Time            `json:"queued_at"`
+	ExpiresAt     time.Time            `json:"expires_at"`
+}
+
+// InboxPage is part of an inbox, oldest first. Next is what to ask after.
+type InboxPage struct {
+	Entries []InboxEntry `json:"entries"`
+	Next    string       `json:"next"`
+}
+
+// Inbox lists what waits for us after an entry, at most limit entries (the hub's choice when 0). When nothing waits the hub holds
+// the answer back for up to wait, 30 seconds at most, in whole seconds.
+func (c *Client) Inbox(ctx context.Context, after string, limit int, wait time.Duration) (*InboxPage, error) {
+	q := page(after, limit)
+	if wait > 0 {
+		q.Set("wait", strconv.Itoa(int(wait/time.Second)))
+	}
+	var out InboxPage
+	if _, err := c.into(ctx, http.MethodGet, "/v1/inbox?"+q.Encode(), nil, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// LawfulBasis is under what law the data was shared.
+type LawfulBasis struct {
+	Article6  string `json:"article6"`
+	Article9  string `json:"article9,omitempty"`
+	Schedule1 string `json:"schedule1,omitempty"`
+}
+
+// Disclosure is a dataset that was released to us and under what: keep the two together.
+type Disclosure struct {
+	TransferID    transfer.TransferID  `json:"transfer_id"`
+	MessageType   transfer.MessageType `json:"message_type"`
+	Sender        transfer.PartnerID   `json:"sender"`
+	Purpose       transfer.Purpose     `json:"purpose"`
+	Service       transfer.Service     `json:"service,omitempty"`
+	CorrelationID string               `json:"correlation_id,omitempty"`
+	Agreement     Agreement            `json:"agreement"`
+	LawfulBasis   LawfulBasis          `json:"lawful_basis"`
+	Outcome       transfer.Outcome     `json:"outcome"`
+	Consents      []string             `json:"consents,omitempty"`
+	Stripped      []string             `json:"stripped,omitempty"` // the sender gave these and we may not have them
+	OnwardSharing string               `json:"onward_sharing,omitempty"`
+	Retention     string               `json:"retention,omitempty"`
+	ReleasedAt    time.Time            `json:"released_at"`
+	PayloadDigest string               `json:"payload_digest"`
+	DigestKey     string               `json:"digest_key"`
+	Log           LogRef               `json:"log"`
+
+	Dataset json.RawMessage `json:"-"` // byte for byte as it was digested
+	Raw     []byte          `json:"-"` // the whole answer, for ParseDisclosure: what to keep
+}
+
+// Collect takes a transfer out of the inbox. From this moment it counts as disclosed to us. When the answer is lost on the way,
+// collect again.
+func (c *Client) Collect(ctx context.Context, id transfer.TransferID) (*Disclosure, error) {
+	a, err := c.call(ctx, http.MethodPost, "/v1/inbox/"+url.PathEscape(string(id))+"/collect", nil)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDisclosure(a.body)
+}
+
+// ParseDisclosure reads what Collect got.
+func ParseDisclosure(raw []byte) (*Disclosure, error) {
+	var out struct {
+		Disclosure *Disclosure     `json:"disclosure"`
+		Dataset    json.RawMessage `json:"dataset"`
+	}
+	if err := json.Unmarshal(raw, &out); err != nil || out.Disclosure == nil || len(out.Dataset) == 0 {
+		return nil, errors.New("read a disclosure: expected an object of disclosure and dataset")
+	}
+	out.Disclosure.Dataset, out.Disclosure.Raw = out.Dataset, raw
+	return out.Disclosure, nil
+}
+
+// Receipt says what became of a transfer that we collected.
+type Receipt struct {
+	Status      string             // "received", "accepted", "declined", "more-information" or "completed"
+	Reason      string             // why declined: "out-of-area", "no-capacity", ... (contract receipt/1)
+	RedirectTo  transfer.PartnerID // who might take it instead
+	ItemsWanted []string           // more-information: names of items
+}
+
+// Receipt tells the sender, through the hub, what became of a transfer, and gives the state that it is in now. See Acknowledge
+// for a receipt that says more.
+func (c *Client) Receipt(ctx context.Context, id transfer.TransferID, status, reason string) (transfer.State, error) {
+	return c.Acknowledge(ctx, id, Receipt{Status: status, Reason: reason})
+}
+
+// Acknowledge sends a receipt, and gives the state that the transfer is in now.
+func (c *Client) Acknowledge(ctx context.Context, id transfer.TransferID, r Receipt) (transfer.State, error) {
+	in, err := json.Marshal(struct {
+		Contract    transfer.MessageType `json:"contract"`
+		Status      string               `json:"status"`
+		Reason      string               `json:"reason,omitempty"`
+		RedirectTo  transfer.PartnerID   `json:"redirect_to,omitempty"`
+		ItemsWanted []string             `json:"items_wanted,omitempty"`
+		At          time.Time            `json:"at"`
+	}{"receipt/1", r.Status, r.Reason, r.RedirectTo, r.ItemsWanted, c.cfg.Now().UTC().Truncate(time.Second)})
+	if err != nil {
+		return "", fmt.Errorf("write a receipt: %w", err)
+	}
+	var out struct {
+		State transfer.State `json:"state"`
+	}
+	_, err = c.into(ctx, http.MethodPost, "/v1/transfers/"+url.PathEscape(string(id))+"/receipts", in, &out)
+	return out.State, err
+}
+
+// ConsentResult says what recording a consent event did.
+type ConsentResult struct {
+	ConsentID string                `json:"consent_id"`
+	Stopped   []transfer.TransferID `json:"stopped"` // withdrawn: these will not go
+	Resumed   []transfer.TransferID `json:"resumed"` // given: these, which were held, now will
+	Log       LogRef                `json:"log"`
+}
+
+// Consent records that a person gave, refused or withdrew consent, as JSON of the contract consent/1.
+func (c *Client) Consent(ctx context.Context, body []byte) (*ConsentResult, error) {
+	var out ConsentResult
+	if _, err := c.into(ctx, http.MethodPost, "/v1/consents", body, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// Identifier is a number by which somebody knows a person.
+type Identifier struct {
+	Scheme string `json:"scheme"` // "nhs-number", "case-number"
+	Value  string `json:"value"`
+}
+
+// Query asks the disclosure log. Subject or TransferID says about what; Why is logged with the answer and is required.
+type Query struct {
+	Subject    *Identifier         `json:"subject,omitempty"`
+	TransferID transfer.TransferID `json:"transfer_id,omitempty"`
+	Partner    transfer.PartnerID  `json:"partner,omitempty"`
+	From       time.Time           `json:"from,omitzero"`
+	To         time.Time           `json:"to,omitzero"`
+	Why        string              `json:"why"`
+	After      *LogRef             `json:"after,omitempty"`
+	Limit      int                 `json:"limit,omitempty"`
+}
+
+// Entry is one line of the disclosure log.
+type Entry struct {
+	At         time.Time           `json:"at"`
+	Kind       string              `json:"kind"`
+	TransferID transfer.TransferID `json:"transfer_id,omitempty"`
+	Sender     transfer.PartnerID  `json:"sender,omitempty"`
+	Recipient  transfer.PartnerID  `json:"recipient,omitempty"`
+	By         transfer.SystemID   `json:"by,omitempty"`
+	Purpose    transfer.Purpose    `json:"purpose,omitempty"`
+	Service    transfer.Service    `json:"service,omitempty"`
+	Outcome    transfer.Outcome    `json:"outcome,omitempty"`
+	State      transfer.State      `json:"state,omitempty"`
+	Receipt    string              `json:"receipt,omitempty"`
+	Agreement  *Agreement          `json:"agreement,omitempty"`
+	Role       transfer.Role       `json:"role,omitempty"`
+	Items      []string            `json:"items,omitempty"`
+	Stripped   []string            `json:"stripped,omitempty"`
+	Reasons    []Reason            `json:"reasons,omitempty"`
+	Why        string              `json:"why,omitempty"`
+	Log        LogRef              `json:"log"`
+}
+
+// Findings is what the disclosure log has. Next, when there is more, is the After of the next query.
+type Findings struct {
+	Entries   []Entry `json:"entries"`
+	Next      *LogRef `json:"next,omitempty"`
+	QueryLeaf LogRef  `json:"query_leaf"` // where this question itself was logged
+}
+
+// Search asks the disclosure log who received what, when and why. It is the Data Protection Lead's.
+func (c *Client) Search(ctx context.Context, q Query) (*Findings, error) {
+	in, err := json.Marshal(q)
+	if err != nil {
+		return nil, fmt.Errorf("write a query: %w", err)
+	}
+	var out Findings
+	if _, err := c.into(ctx, http.MethodPost, "/v1/disclosures/search", in, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// Checkpoint is the log's newest signed tree head (C2SP tlog-checkpoint): see VerifyCheckpoint.
+func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
+	a, err := c.call(ctx, http.MethodGet, "/v1/log/checkpoint", nil)
+	return a.body, err
+}
+
+// InclusionProof asks for the proof that the leaf at index is in the tree of that size: see VerifyInclusion.
+func (c *Client) InclusionProof(ctx context.Context, index, size int64) (*InclusionProof, error) {
+	var out InclusionProof
+	if _, err := c.into(ctx, http.MethodGet, fmt.Sprintf("/v1/log/proofs/inclusion?index=%d&size=%d", index, size), nil, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// ConsistencyProof asks for the proof that the tree of size to continues the tree of size from: see VerifyConsistency.
+func (c *Client) ConsistencyProof(ctx context.Context, from, to int64) (*ConsistencyProof, error) {
+	var out ConsistencyProof
+	if _, err := c.into(ctx, http.MethodGet, fmt.Sprintf("/v1/log/proofs/consistency?from=%d&to=%d", from, to), nil, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// PartnerName is an organisation on the hub.
+type PartnerName struct {
+	ID   transfer.PartnerID `json:"id"`
+	Name string             `json:"name"`
+	Kind transfer.Kind      `json:"kind"`
+	ODS  string             `json:"ods,omitempty"`
+}
+
+// Partners lists the organisations on the hub: whom a referral can be addressed to.
+func (c *Client) Partners(ctx context.Context) ([]PartnerName, error) {
+	var out struct {
+		Partners []PartnerName `json:"partners"`
+	}
+	_, err := c.into(ctx, http.MethodGet, "/v1/partners", nil, &out)
+	return out.Partners, err
+}
+
+// Summary says in a line what became of a transfer.
+func (t *Transfer) Summary() string {
+	s := fmt.Sprintf("%s: %s", t.Recipient, t.Outcome)
+	if t.State != "" {
+		s += ", " + string(t.State)
+	}
+	if t.Owner != "" {
+		s += "; now with " + strings.TrimSpace(t.Owner)
+	}
+	if !t.Deadline.IsZero() {
+		s += " until " + t.Deadline.Format(time.RFC3339)
+	}
+	return s
+}

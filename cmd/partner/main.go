@@ -1,0 +1,125 @@
+// Partner is a small client of a referral hub, for the developer of a partner's system: to try the hub out, to script it, and
+// to read. Everything that it asks of a hub goes through the package in client/.
+//
+//	export HUB_URL=https://hub.example HUB_SYSTEM=age-uk-hertfordshire/crm HUB_KEY=hub-key.pem
+//	partner key                         make a key pair; its public half goes to the hub's operator
+//	partner send referral.json          hand a referral in
+//	partner inbox --wait 30s            what waits for us
+//	partner collect ID --out case.json  take it
+//	partner receipt ID accepted         tell the sender
+//	partner verify case.json --log-key hub-log.pub
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/auth"
+	"referralhub/hub/transfer"
+)
+
+type flags struct {
+	Hub    string            `env:"HUB_URL" placeholder:"URL" help:"Where the hub is: https://hub.example."`
+	CA     string            `name:"ca" env:"HUB_CA" placeholder:"FILE" help:"PEM file of the authority that signed the hub's certificate, when it is the hub's own."`
+	System transfer.SystemID `env:"HUB_SYSTEM" placeholder:"ID" help:"Our system's id, as registered with the hub."`
+	Key    string            `env:"HUB_KEY" placeholder:"FILE" help:"Our private key, made by 'partner key'."`
+	Kid    string            `env:"HUB_KID" placeholder:"ID" help:"Id under which the key is registered, when it is not its thumbprint."`
+	Alg    string            `env:"HUB_ALG" placeholder:"NAME" help:"Algorithm to sign with, when it is not the usual one for the key: PS256 for RSA, say."`
+	JSON   bool              `name:"json" help:"Print answers as JSON."`
+
+	MakeKey  keyCommand      `cmd:"" name:"key" help:"Make a key pair for a system of ours."`
+	Token    tokenCommand    `cmd:"" help:"Print an access token, for use with other tools."`
+	Send     sendCommand     `cmd:"" help:"Hand in a referral."`
+	Transfer transferCommand `cmd:"" help:"Say where a transfer stands."`
+	Inbox    inboxCommand    `cmd:"" help:"List what waits for us."`
+	Collect  collectCommand  `cmd:"" help:"Take a transfer out of the inbox."`
+	Receipt  receiptCommand  `cmd:"" help:"Tell the sender what became of a transfer."`
+	Consent  consentCommand  `cmd:"" help:"Record that somebody gave, refused or withdrew consent."`
+	Search   searchCommand   `cmd:"" help:"Ask the disclosure log who received what."`
+	Verify   verifyCommand   `cmd:"" help:"Check that what was collected is in the hub's log, unaltered."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var f flags
+	parsed := kong.Parse(&f, kong.Name("partner"), kong.UsageOnError(),
+		kong.Description("A client of the referral hub, for a partner's system."),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	parsed.FatalIfErrorf(parsed.Run(&session{flags: &f, in: os.Stdin, out: os.Stdout}))
+}
+
+// session is what the commands share.
+type session struct {
+	flags *flags
+	in    io.Reader
+	out   io.Writer
+}
+
+// hub makes the client that the flags describe.
+func (s *session) hub() (*client.Client, error) {
+	f := s.flags
+	if f.Hub == "" || f.System == "" || f.Key == "" {
+		return nil, errors.New("where the hub is and who we are: set --hub, --system and --key, or HUB_URL, HUB_SYSTEM and HUB_KEY")
+	}
+	text, err := os.ReadFile(f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read our key: %w", err)
+	}
+	keys, err := auth.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("read our key %s: %w", f.Key, err)
+	}
+	key := keys[0]
+	key.ID, key.Algorithm = cmp.Or(f.Kid, key.ID), cmp.Or(f.Alg, key.Algorithm)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if f.CA != "" {
+		text, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read the hub's authority: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("read the hub's authority %s: it holds no certificate in PEM", f.CA)
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	// Longer than the longest time for which the hub holds back an answer about the inbox.
+	return client.New(client.Config{BaseURL: f.Hub, System: f.System, Key: key, HTTP: &http.Client{Transport: transport, Timeout: 60 * time.Second}})
+}
+
+// print gives an answer to a person through words, or to a program as JSON.
+func (s *session) print(answer any, words func()) error {
+	if !s.flags.JSON {
+		words()
+		return nil
+	}
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(answer)
+}
+
+func (s *session) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+
+// read gives a file's contents, or those of standard input for "-".
+func (s *session) read(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(s.in)
+	}
+	return os.ReadFile(name)
+}

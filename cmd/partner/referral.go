@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/transfer"
+)
+
+type sendCommand struct {
+	File   string `arg:"" help:"The referral as JSON (contract referral/1), or - for standard input."`
+	DryRun bool   `help:"Only ask what would be decided. Nothing is stored and nothing goes."`
+}
+
+func (c *sendCommand) Run(ctx context.Context, s *session) error {
+	hub, err := s.hub()
+	if err != nil {
+		return err
+	}
+	body, err := s.read(c.File)
+	if err != nil {
+		return fmt.Errorf("read the referral: %w", err)
+	}
+	if c.DryRun {
+		decisions, err := hub.Decide(ctx, body)
+		if err != nil {
+			return err
+		}
+		return s.print(decisions, func() {
+			s.say("Nothing was sent. This is what would be decided:")
+			for _, d := range decisions {
+				s.describe(&d)
+			}
+		})
+	}
+	result, err := hub.Send(ctx, body)
+	if err != nil {
+		return err
+	}
+	return s.print(result, func() {
+		if result.Repeat {
+			s.say("The hub has had message %s before. This is its first answer; nothing was sent again.", result.MessageID)
+		}
+		for _, t := range result.Transfers {
+			s.describe(&t)
+		}
+	})
+}
+
+type transferCommand struct {
+	ID transfer.TransferID `arg:"" help:"The transfer's id."`
+}
+
+func (c *transferCommand) Run(ctx context.Context, s *session) error {
+	hub, err := s.hub()
+	if err != nil {
+		return err
+	}
+	t, err := hub.Transfer(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return s.print(t, func() { s.describe(t) })
+}
+
+// describe tells in plain words what was decided about a transfer and what to do.
+func (s *session) describe(t *client.Transfer) {
+	s.say("%s", t.Summary())
+	if meaning := meanings[t.Outcome]; meaning != "" {
+		s.say("  %s", meaning)
+	}
+	if t.ID != "" {
+		s.say("  transfer %s", t.ID)
+	}
+	if a := t.Agreement; a != nil {
+		s.say("  under agreement %s version %d, flow %s", a.ID, a.Version, a.Flow)
+	}
+	for _, p := range t.Subjects {
+		if len(p.Stripped) > 0 {
+			s.say("  not passed on about the %s: %s", person(p.Role, p.Position), strings.Join(p.Stripped, ", "))
+		}
+	}
+	for _, r := range t.Reasons {
+		s.say("  because %s", r)
+	}
+}
+
+var meanings = map[transfer.Outcome]string{
+	transfer.Permit:          "All of it may go.",
+	transfer.PermitReduced:   "It may go, without what the agreement or the consent does not cover.",
+	transfer.PermitException: "It may go by way of an exception, which the Data Protection Lead will look at.",
+	transfer.Hold:            "It waits for a person to decide.",
+	transfer.Refuse:          "It may not go.",
+}
+
+// person names somebody by role, and by number past the first.
+func person(role transfer.Role, position int) string {
+	name := strings.ReplaceAll(string(role), "_", " ")
+	if position > 0 {
+		name = fmt.Sprintf("%s (number %d)", name, position+1)
+	}
+	return name
+}
+
+type consentCommand struct {
+	File string `arg:"" help:"The consent event as JSON (contract consent/1), or - for standard input."`
+}
+
+func (c *consentCommand) Run(ctx context.Context, s *session) error {
+	hub, err := s.hub()
+	if err != nil {
+		return err
+	}
+	body, err := s.read(c.File)
+	if err != nil {
+		return fmt.Errorf("read the consent event: %w", err)
+	}
+	done, err := hub.Consent(ctx, body)
+	if err != nil {
+		return err
+	}
+	return s.print(done, func() {
+		s.say("Recorded as %s.", done.ConsentID)
+		for _, id := range done.Stopped {
+			s.say("  stopped transfer %s", id)
+		}
+		for _, id := range done.Resumed {
+			s.say("  transfer %s, which was held, goes on", id)
+		}
+	})
+}
+
+type searchCommand struct {
+	Transfer transfer.TransferID `xor:"about" required:"" placeholder:"ID" help:"Ask about one transfer."`
+	Person   string              `xor:"about" required:"" placeholder:"SCHEME" help:"Ask about one person, by an identifier of this scheme (nhs-number, case-number). The identifier itself is read from standard input, so that it stays out of the shell's history."`
+	Why      string              `required:"" help:"Why we ask. It is logged; name nobody in it."`
+	From     time.Time           `placeholder:"TIME" help:"Not before, as 2026-03-02T00:00:00Z."`
+	To       time.Time           `placeholder:"TIME" help:"Not after."`
+	Limit    int                 `help:"How many entries at most."`
+}
+
+func (c *searchCommand) Run(ctx context.Context, s *session) error {
+	hub, err := s.hub()
+	if err != nil {
+		return err
+	}
+	q := client.Query{TransferID: c.Transfer, Why: c.Why, From: c.From, To: c.To, Limit: c.Limit}
+	if c.Person != "" {
+		value, err := s.read("-")
+		if err != nil {
+			return fmt.Errorf("read the identifier: %w", err)
+		}
+		q.Subject = &client.Identifier{Scheme: c.Person, Value: strings.TrimSpace(string(value))}
+	}
+	found, err := hub.Search(ctx, q)
+	if err != nil {
+		return err
+	}
+	return s.print(found, func() {
+		for _, e := range found.Entries {
+			line := fmt.Sprintf("%s  %-9s", e.At.UTC().Format(time.RFC3339), e.Kind)
+			if e.Recipient != "" {
+				line += fmt.Sprintf("  %s to %s", e.Sender, e.Recipient)
+			}
+			for _, word := range []string{string(e.Purpose), string(e.Outcome), string(e.State), e.Receipt, string(e.TransferID)} {
+				if word != "" {
+					line += ", " + word
+				}
+			}
+			s.say("%s", line)
+			if len(e.Items) > 0 {
+				s.say("    items: %s", strings.Join(e.Items, ", "))
+			}
+		}
+		s.say("%d entries. The question itself is entry %d of %s.", len(found.Entries), found.QueryLeaf.Index, found.QueryLeaf.Origin)
+		if found.Next != nil {
+			s.say("There are more: ask with a larger --limit or a later --from.")
+		}
+	})
+}

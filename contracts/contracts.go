@@ -1,0 +1,204 @@
+// Package contracts is what partners send one another, in a form that machines can check: a JSON Schema for each message type,
+// the OpenAPI description and examples, all embedded, and the engine that reads messages by them. README.md is for those who
+// write to the hub; this comment is for those who read here.
+//
+// A schema keeps to a part of JSON Schema 2020-12 and marks what its members mean:
+//
+//	x-envelope: true        at the top level: for the hub to read, and about nobody
+//	x-subject: role         this object, or each element of this array, is a data subject
+//	x-about: role           the items of this section belong to the first subject of the role
+//	x-category: category    this value, with all that is inside it, is one item
+//	x-special, x-offence, x-free-text, x-directive: true
+//	x-identifier: scheme    the item is a number by which somebody knows the person
+//	x-born: true            the item is when the person was born
+//
+// Compile turns it into a program that reads a message once: it validates, finds every fault, and keeps where each item lies,
+// so that cutting a message down copies bytes and never decodes them. A keyword that the program does not know makes it call a
+// general validator as well, which is slower and otherwise no different.
+//
+//   - An item MUST have a name of its own, and every leaf MUST be in an item or in the envelope: what nobody has named, nobody
+//     can permit.
+//   - A fault MUST NOT quote a value. It may name an unknown member, cut short and with its digits masked.
+//   - AppendOnly MUST NOT write a byte of a value that it was not told to keep.
+package contracts
+
+import (
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"referralhub/hub/transfer"
+)
+
+//go:embed *.schema.json openapi.json examples/*.json
+var files embed.FS
+
+// compiled is every contract of this package. A schema that does not compile is a fault of the build, and a test compiles them
+// all; hence the panic.
+var compiled = sync.OnceValue(func() map[transfer.MessageType]published {
+	names, err := files.ReadDir(".")
+	if err != nil {
+		panic(fmt.Sprintf("contracts: %v", err))
+	}
+	all := map[transfer.MessageType]published{}
+	for _, entry := range names {
+		name, isSchema := strings.CutSuffix(entry.Name(), ".schema.json")
+		if !isSchema {
+			continue
+		}
+		text, err := files.ReadFile(entry.Name())
+		if err != nil {
+			panic(fmt.Sprintf("contracts: %v", err))
+		}
+		contract, err := Compile(text)
+		if err != nil {
+			panic(fmt.Sprintf("contracts: compile %s: %v", entry.Name(), err))
+		}
+		described := transfer.MessageType(strings.Replace(name, ".v", "/", 1))
+		switch contract.Type {
+		case described:
+		case "":
+			contract = nil
+		default:
+			panic(fmt.Sprintf("contracts: %s says that it describes %s", entry.Name(), contract.Type))
+		}
+		all[described] = published{contract, text}
+	}
+	return all
+})
+
+type published struct {
+	contract *Contract // nil: what the schema describes is no message (a problem document)
+	schema   []byte
+}
+
+// Contract is one published message type, compiled from its schema: a catalogue of items and a validator. It does not change
+// and is safe for concurrent use.
+type Contract struct {
+	Type  transfer.MessageType
+	Items []Item // by Index
+
+	byName  map[string]int
+	program *program
+}
+
+// Document is a message that its contract accepts. It keeps the bytes as sent and knows where every item lies in them, so
+// that cutting it down copies and never decodes. It is not safe for concurrent use.
+type Document struct {
+	Contract    *Contract
+	Body        []byte
+	Envelope    Envelope
+	Subjects    []Subject
+	Undertaking *Undertaking
+	Consents    []Consent
+
+	nodes []node
+}
+
+// Envelope is what the hub needs in order to route a message. None of it is about a person.
+type Envelope struct {
+	MessageID     transfer.MessageID
+	CorrelationID string
+	Purpose       transfer.Purpose
+	Service       transfer.Service
+	Recipients    []transfer.PartnerID
+}
+
+// Subject is one data subject of a document. Subjects stand in the order in which the document first speaks of them.
+type Subject struct {
+	Role        transfer.Role
+	Position    int          // among the subjects of its role, from 0
+	Items       ItemSet      // what is present about this person
+	Identifiers []Identifier // of this person; several belong to one person
+	Born        string       // "2011-04-02", "2011", or empty when unknown
+}
+
+// Identifier is a number by which somebody knows a person. It is personal data: hash it, never log it.
+type Identifier struct {
+	Scheme string // "nhs-number", "case-number"
+	Value  string
+}
+
+// Undertaking is the referrer's assertion that it may refer (notice 001 section 4.1, rule 001-1).
+type Undertaking struct {
+	Basis       string // "consent", "legal-obligation", ...: as the referral contract lists them
+	EvidenceRef string
+	AssertedAt  string
+	TextVersion string
+}
+
+// Consent is a consent event carried inside a message, about one of its subjects.
+type Consent struct {
+	Role     transfer.Role
+	Position int
+	Body     []byte // the event as it stands in the message, its member "subject" included, for consent.Parse
+}
+
+// Fault is one thing wrong with a message, in words its sender can act on. It never quotes the value.
+type Fault struct {
+	Pointer string `json:"pointer"` // RFC 6901: "/carer/nhs_number"
+	Rule    string `json:"rule"`    // "required", "unknown-item", "type", "format", "check-digit", "duplicate-key", ...
+	Detail  string `json:"detail"`
+	Remedy  string `json:"remedy"`
+}
+
+// Lookup finds an item by name.
+func (c *Contract) Lookup(name string) (Item, bool) {
+	i, ok := c.byName[name]
+	if !ok {
+		return Item{}, false
+	}
+	return c.Items[i], true
+}
+
+// Names gives the names of a set, in catalogue order. It is never nil.
+func (c *Contract) Names(s ItemSet) []string {
+	names := make([]string, 0, s.Len())
+	for i := range s.All() {
+		names = append(names, c.Items[i].Name)
+	}
+	return names
+}
+
+// For returns the contract of a message type.
+func For(t transfer.MessageType) (*Contract, bool) {
+	contract := compiled()[t].contract
+	return contract, contract != nil
+}
+
+// Types lists everything that has a schema: the message types, and "problem/1", which describes an answer and is no message.
+func Types() []transfer.MessageType { return slices.Sorted(maps.Keys(compiled())) }
+
+// Schema returns a schema of Types as published, byte for byte. The caller must not change it.
+func Schema(t transfer.MessageType) ([]byte, bool) {
+	p, ok := compiled()[t]
+	return p.schema, ok
+}
+
+// OpenAPI returns the description of the hub's interface, OpenAPI 3.1, as published.
+func OpenAPI() []byte {
+	text, _ := files.ReadFile("openapi.json") // embedded: it cannot fail
+	return text
+}
+
+// Examples names the synthetic messages that come with the contracts, for people who write to the hub and for tests.
+func Examples() []string {
+	entries, _ := files.ReadDir("examples") // embedded: it cannot fail
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		names = append(names, strings.TrimSuffix(entry.Name(), ".json"))
+	}
+	return names
+}
+
+// Example returns a synthetic message by the name of its file without the ending: "adult-carer-hertswise".
+func Example(name string) ([]byte, error) {
+	text, err := files.ReadFile("examples/" + name + ".json")
+	if err != nil {
+		return nil, fmt.Errorf("read example: %w", err)
+	}
+	return text, nil
+}

@@ -1,0 +1,7 @@
+package contracts
+
+// For the tests that hold the pass against the general validator.
+var CompileLibrary = compileLibrary
+
+// NeedsLibrary reports whether a contract's schema has a keyword that the pass does not know.
+func NeedsLibrary(c *Contract) bool { return c.program.library != nil }

@@ -1,0 +1,488 @@
+package agreement
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"referralhub/contracts"
+	"referralhub/hub/transfer"
+)
+
+// The closed vocabularies of an agreement.
+var (
+	statuses = []string{
+		string(Draft), string(Signed), string(Active), string(Suspended), string(UnderReview), string(Expired), string(Terminated),
+	}
+	partyRoles  = []string{"controller", "joint-controller", "processor"}
+	directions  = []string{"discloses", "receives", "both"}
+	deliveries  = []string{"collect", "push"}
+	frequencies = []string{"event", "daily", "weekly", "monthly", "quarterly", "yearly", "ad-hoc"}
+	triggers    = []string{
+		"receipt", "last-input", "last-entry", "case-closed", "service-end", "contract-end", "agreement-end", "completion",
+		"settlement",
+	}
+	disposals = []string{"delete", "return", "anonymise"}
+)
+
+var (
+	sha256Hex    = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	supersedes   = regexp.MustCompile(`^[a-z][a-z0-9-]*@[1-9][0-9]*$`)
+	period       = regexp.MustCompile(`^[1-9][0-9]*[ymwd]$`)
+	shortPeriod  = regexp.MustCompile(`^[1-9][0-9]*(h|d|wd)$`)
+	noticeNumber = regexp.MustCompile(`^[0-9]{3}$`)
+)
+
+// reviewWarning is how long before its review an agreement starts to warn, as the Essex framework does (domain.md 2.1).
+const reviewWarning = 3 // months
+
+// compiler turns the files into partners and agreements, one file at a time.
+type compiler struct {
+	decoder
+	lookup   func(transfer.MessageType) (*contracts.Contract, bool)
+	partners map[transfer.PartnerID]*transfer.Partner
+	at       time.Time
+	london   *time.Location // where the dates of an agreement are
+
+	// Of the agreement being compiled.
+	source  *agreementFile
+	made    *Agreement
+	parties map[transfer.PartnerID]*Party
+	groups  map[string][]transfer.PartnerID
+	used    map[string]bool // "purpose advocacy", "item set carer", "group members"
+}
+
+// agreement compiles one file. Its result is of use only when no fault was found.
+func (c *compiler) agreement(f *agreementFile, digest string) *Agreement {
+	c.source, c.used = f, make(map[string]bool)
+	c.parties, c.groups = make(map[transfer.PartnerID]*Party), make(map[string][]transfer.PartnerID)
+	c.made = &Agreement{
+		ID: transfer.AgreementID(f.Agreement.value), Version: f.Version.value, File: c.file, Digest: digest,
+		Title: f.Title.value, County: f.County.value, Status: Status(c.oneOf(f.Status, "status", statuses)),
+		Supersedes: f.Supersedes.value,
+		Paper:      Paper{Reference: f.Paper.Reference.value, SHA256: f.Paper.SHA256.value, SignedOn: c.firstInstant(f.Paper.SignedOn)},
+		Starts:     c.firstInstant(f.Starts), Ends: c.instantAfter(f.Ends), ReviewBy: c.instantAfter(f.ReviewBy),
+	}
+	if f.Contract != nil {
+		c.made.Contract = Contract{Reference: f.Contract.Reference.value, Ends: c.instantAfter(f.Contract.Ends)}
+	}
+	c.identity()
+	c.dates()
+	c.compileParties()
+	c.compileGroups()
+	for i := range f.Purposes {
+		c.made.Purposes = append(c.made.Purposes, c.purpose(&f.Purposes[i]))
+	}
+	c.compileFlows()
+	c.compileRetention()
+	c.compilePromises()
+	c.warnUnused()
+	return c.made
+}
+
+// firstInstant is when a civil date begins in London; instantAfter is when it is over. An absent date has neither.
+func (c *compiler) firstInstant(d date) time.Time {
+	if d.value.IsZero() {
+		return time.Time{}
+	}
+	return time.Date(d.value.Year(), d.value.Month(), d.value.Day(), 0, 0, 0, 0, c.london)
+}
+
+func (c *compiler) instantAfter(d date) time.Time {
+	if d.value.IsZero() {
+		return time.Time{}
+	}
+	return time.Date(d.value.Year(), d.value.Month(), d.value.Day()+1, 0, 0, 0, 0, c.london)
+}
+
+// identity checks that a file is what its name and folder say, so that two versions cannot hide in one name.
+func (c *compiler) identity() {
+	f := c.source
+	c.wellFormed(f.Agreement, slug, `Write a lower-case name with hyphens, such as "hertswise".`)
+	c.wellFormed(f.Supersedes, supersedes, `Write the agreement, an at sign and the version: "hertswise@1".`)
+	c.wellFormed(f.Paper.SHA256, sha256Hex, "Write the SHA-256 of the signed document: 64 lower-case hexadecimal digits.")
+	if want := fmt.Sprintf("%s.v%d.yaml", f.Agreement, f.Version.value); path.Base(c.file) != want && f.Version.value > 0 {
+		c.fault(f.Agreement.place, "file-name", "Rename the file, or correct the agreement and version.",
+			"the file of this version is called %s", want)
+	}
+	if folder := path.Dir(path.Dir(c.file)); folder != f.County.value && !f.County.empty() {
+		c.fault(f.County.place, "county", "Move the file, or correct the county.", "the file stands in the folder of %s", folder)
+	}
+	if f.Supersedes.value == c.made.Ref() {
+		c.fault(f.Supersedes.place, "supersedes", "Name the version before this one.", "a version cannot supersede itself")
+	}
+	for _, s := range f.Source {
+		c.wellFormed(s.Notice, noticeNumber, `Write the notice's number, such as "000".`)
+		for _, rule := range s.Rules {
+			if !strings.HasPrefix(rule.value, s.Notice.value+"-") {
+				c.fault(rule.place, "source", `Write the notice's number, a hyphen and the rule's: "000-4".`,
+					"%s is not a rule of notice %s", rule, s.Notice)
+			}
+		}
+		c.made.Source = append(c.made.Source, Source{Notice: s.Notice.value, Rules: values(s.Rules)})
+	}
+}
+
+func (c *compiler) dates() {
+	f, a := c.source, c.made
+	if a.Starts.IsZero() || a.ReviewBy.IsZero() {
+		return // reported when it was read
+	}
+	if !a.Ends.IsZero() {
+		if !a.Starts.Before(a.Ends) {
+			c.fault(f.Ends.place, "dates", "Correct one of them.", "the agreement ends before it starts")
+		}
+		if a.ReviewBy.After(a.Ends) {
+			c.fault(f.ReviewBy.place, "review-after-end", "Review it while it still runs.", "the review comes after the end")
+		}
+	}
+	if a.ReviewBy.Before(a.Starts) {
+		c.fault(f.ReviewBy.place, "dates", "Correct one of them.", "the review comes before the start")
+	}
+	if end := a.Contract.Ends; !end.IsZero() && (a.Ends.IsZero() || a.Ends.After(end)) {
+		at := f.Contract.Ends.place
+		if !a.Ends.IsZero() {
+			at = f.Ends.place
+		}
+		c.fault(at, "end-after-contract", "End it with the contract at the latest.",
+			"sharing that a contract calls for ends with the contract (rule 003-2)")
+	}
+	if a.Paper.SignedOn.After(a.Starts) {
+		c.warn(f.Paper.SignedOn.place, "signed-late", "Correct the date, or ask the parties.", "it was signed after it started")
+	}
+	if a.Status != Active || c.at.IsZero() {
+		return
+	}
+	switch {
+	case !a.Ends.IsZero() && !c.at.Before(a.Ends):
+		c.warn(f.Ends.place, "ended", "Write a new version, or set its status to expired.", "the agreement is over and still called active")
+	case !c.at.Before(a.ReviewBy):
+		c.warn(f.ReviewBy.place, "review-overdue", "Review it, and write a new version with a later date.", "the review is overdue")
+	case !c.at.AddDate(0, reviewWarning, 0).Before(a.ReviewBy):
+		c.warn(f.ReviewBy.place, "review-due", "Plan the review.", "the review is due within %d months", reviewWarning)
+	}
+}
+
+// partner resolves the name of a partner of the register.
+func (c *compiler) partner(t text) (transfer.PartnerID, bool) {
+	id := transfer.PartnerID(t.value)
+	if _, known := c.partners[id]; known {
+		return id, true
+	}
+	if !t.empty() {
+		c.fault(t.place, "unknown-partner", orSuggest(t.value, names(c.partners), "Add it to partners.yaml."),
+			"%q is not on the register", t)
+	}
+	return id, false
+}
+
+// party resolves the name of a partner that is a party to the agreement.
+func (c *compiler) party(t text) (transfer.PartnerID, bool) {
+	id := transfer.PartnerID(t.value)
+	if _, ok := c.parties[id]; ok || t.empty() {
+		return id, ok
+	}
+	if _, known := c.partner(t); known {
+		c.fault(t.place, "not-a-party", "List it under parties.", "%s is not a party to this agreement", t)
+	}
+	return id, false
+}
+
+func (c *compiler) compileParties() {
+	c.made.Parties = make([]Party, 0, len(c.source.Parties)) // c.parties points into it
+	for _, e := range c.source.Parties {
+		id, known := c.partner(e.Partner)
+		if _, twice := c.parties[id]; twice {
+			c.fault(e.Partner.place, "duplicate-party", "Keep one of the two.", "%s is a party twice", id)
+			continue
+		}
+		c.made.Parties = append(c.made.Parties, Party{
+			Partner: id, Role: c.oneOf(e.Role, "role", partyRoles), Direction: c.oneOf(e.Direction, "direction", directions),
+			Signatory: e.Signatory.value, Contact: c.contact(e.Contact),
+		})
+		if known {
+			c.parties[id] = &c.made.Parties[len(c.made.Parties)-1]
+		}
+	}
+	c.made.Lead, _ = c.party(c.source.Lead)
+}
+
+func (c *compiler) contact(e contactEntry) Contact {
+	c.wellFormed(e.Email, email, "Write the e-mail address of an office.")
+	return Contact{Office: e.Office.value, Email: e.Email.value, Phone: e.Phone.value}
+}
+
+func (c *compiler) compileGroups() {
+	for _, g := range c.source.Groups {
+		if _, known := c.partners[transfer.PartnerID(g.Name.value)]; known {
+			c.fault(g.Name.place, "ambiguous-name", "Give the group another name.", "%s is also a partner", g.Name)
+		}
+		c.wellFormed(g.Delivers, slug, `Write a lower-case name with hyphens, such as "hertswise".`)
+		group := Group{Name: g.Name.value, Delivers: transfer.Service(g.Delivers.value)}
+		for _, t := range g.Partners {
+			if id, ok := c.party(t); ok {
+				group.Partners = append(group.Partners, id)
+			}
+		}
+		for _, other := range c.made.Groups {
+			if group.Delivers != "" && other.Delivers == group.Delivers {
+				c.fault(g.Delivers.place, "duplicate-service", "Name everybody who delivers it in one group.",
+					"%s is already delivered by %s", g.Delivers, other.Name)
+			}
+		}
+		c.made.Groups = append(c.made.Groups, group)
+		c.groups[g.Name.value] = group.Partners
+	}
+}
+
+// side resolves one side of a flow, where groups and parties may both stand.
+func (c *compiler) side(ts []text, forbidden, word string) []transfer.PartnerID {
+	var side []transfer.PartnerID
+	for _, t := range ts {
+		members, isGroup := c.groups[t.value]
+		if isGroup {
+			c.used["group "+t.value] = true
+		} else if id, ok := c.party(t); ok {
+			members = []transfer.PartnerID{id}
+		}
+		for _, id := range members {
+			if c.parties[id].Direction == forbidden {
+				c.fault(t.place, "direction", "Correct the flow, or the party's direction.", "%s only %s and does not %s", id, forbidden, word)
+			}
+			if !slices.Contains(side, id) {
+				side = append(side, id)
+			}
+		}
+	}
+	return side
+}
+
+func (c *compiler) compileFlows() {
+	seen := make(map[string]place)
+	involved := make(map[transfer.Purpose][]transfer.PartnerID)
+	for i := range c.source.Flows {
+		e := &c.source.Flows[i]
+		c.wellFormed(e.ID, slug, `Write a lower-case name with hyphens, such as "refer".`)
+		if first, twice := seen[e.ID.value]; twice && !e.ID.empty() {
+			c.fault(e.ID.place, "duplicate-flow", "Give it an id of its own.", "%s is already a flow at line %d", e.ID, first.line)
+		}
+		seen[e.ID.value] = e.ID.place
+		flow, ok := c.clause(e)
+		if !ok {
+			continue
+		}
+		purpose, _ := c.made.Purpose(flow.Purpose)
+		involved[flow.Purpose] = append(involved[flow.Purpose], slices.Concat(flow.From, flow.To)...)
+		for _, t := range e.Messages {
+			c.flowsFor(e, flow, purpose, t)
+		}
+	}
+	for i := range c.source.Purposes {
+		e, p := &c.source.Purposes[i], &c.made.Purposes[i]
+		parties := involved[p.Code]
+		slices.Sort(parties)
+		c.claims(e, p, slices.Compact(parties))
+	}
+}
+
+// clause compiles what a clause says whatever the message. It reports whether that is enough to go on with.
+func (c *compiler) clause(e *flowEntry) (Flow, bool) {
+	f := Flow{
+		Agreement: c.made, ID: c.made.Ref() + "#" + e.ID.value,
+		From: c.side(e.From, "receives", "disclose"), To: c.side(e.To, "discloses", "receive"),
+		Purpose: transfer.Purpose(e.Purpose.value), Service: transfer.Service(e.Service.value),
+		Push:     c.oneOf(e.Delivery, "way of delivery", deliveries) == "push",
+		FreeText: e.FreeText.value, Attachments: e.Attachments.value,
+		Frequency: c.oneOf(e.Frequency, "frequency", frequencies),
+	}
+	if !e.When.empty() {
+		c.fault(e.When.place, "when-unsupported", "Leave when: out, and split the flow if it must not apply always.",
+			"conditions are not evaluated yet, and a flow whose condition is ignored would carry too much")
+	}
+	if f.Attachments {
+		c.fault(e.Attachments.place, "attachments-unsupported", "Leave it out.", "no message type carries attachments")
+	}
+	if f.Service != "" {
+		i := slices.IndexFunc(c.made.Groups, func(g Group) bool { return g.Delivers == f.Service })
+		if i < 0 {
+			c.fault(e.Service.place, "unknown-service", "Write delivers: "+e.Service.value+" in the group of those who deliver it.",
+				"nobody in this agreement delivers %q", e.Service)
+		} else {
+			f.Members = c.made.Groups[i].Partners
+			c.used["group "+c.made.Groups[i].Name] = true
+		}
+	}
+	if len(e.From) == 1 && len(e.To) == 1 && e.From[0].value == e.To[0].value && len(f.From) == 1 && c.groups[e.From[0].value] == nil {
+		c.fault(e.To[0].place, "to-itself", "Name somebody else.", "%s cannot disclose to itself", f.From[0])
+	}
+	if _, declared := c.made.Purpose(f.Purpose); !declared {
+		var codes []string
+		for _, p := range c.made.Purposes {
+			codes = append(codes, string(p.Code))
+		}
+		if !e.Purpose.empty() {
+			c.fault(e.Purpose.place, "undeclared-purpose", orSuggest(e.Purpose.value, codes, "Declare it under purposes."),
+				"%q is not a purpose of this agreement", e.Purpose)
+		}
+		return f, false
+	}
+	c.used["purpose "+e.Purpose.value] = true
+	return f, true
+}
+
+// flowsFor resolves a clause's items in one contract, and adds a flow for each basis that its senders rely on.
+func (c *compiler) flowsFor(e *flowEntry, clause Flow, purpose *Purpose, message text) {
+	contract, ok := c.lookup(transfer.MessageType(message.value))
+	if !ok {
+		if !message.empty() {
+			c.fault(message.place, "unknown-message", `Write the name and version of a contract, such as "referral/1".`,
+				"there is no message type %q", message)
+		}
+		return
+	}
+	clause.Messages, clause.Contract = []transfer.MessageType{transfer.MessageType(message.value)}, contract
+	if !c.items(e, &clause) {
+		return
+	}
+	senders := clause.From
+	for len(senders) > 0 {
+		basis := purpose.BasisFor(senders[0])
+		flow := clause
+		flow.Basis, flow.From = basis, nil
+		var others []transfer.PartnerID
+		for _, id := range senders {
+			if purpose.BasisFor(id) == basis {
+				flow.From = append(flow.From, id)
+			} else {
+				others = append(others, id)
+			}
+		}
+		senders = others
+		c.grounds(e, &flow)
+		c.made.Flows = append(c.made.Flows, &flow)
+	}
+}
+
+// grounds checks that special-category and offence items do not flow without a condition of their own.
+func (c *compiler) grounds(e *flowEntry, f *Flow) {
+	var special, offence []string
+	for i := range f.Allowed.All() {
+		if item := f.Contract.Items[i]; item.Special {
+			special = append(special, item.Name)
+		} else if item.Offence {
+			offence = append(offence, item.Name)
+		}
+	}
+	if f.Basis.Article6 == "" {
+		return // the purpose has no basis at all, which was reported
+	}
+	if len(special) > 0 && f.Basis.Article9 == "" {
+		c.fault(e.Items.place, "article9-missing", "Declare article9: for the purpose, or take the items out.",
+			"special-category items flow without a condition of Art 9(2): %s", strings.Join(special, ", "))
+	}
+	if len(offence) > 0 && f.Basis.Offence == "" {
+		c.fault(e.Items.place, "offence-missing", "Declare offence: and a paragraph of Schedule 1 for the purpose, or take the items out.",
+			"criminal-offence items flow without a condition (Art 10): %s", strings.Join(offence, ", "))
+	}
+}
+
+func (c *compiler) compileRetention() {
+	for _, e := range c.source.Retention {
+		c.wellFormed(e.Period, period, `Write a number and y, m, w or d: "4y".`)
+		if !e.Items.empty() && !slices.ContainsFunc(c.source.ItemSets, func(s itemSetEntry) bool { return s.Name.value == e.Items.value }) {
+			c.fault(e.Items.place, "unknown-item-set", orSuggest(e.Items.value, c.itemSetNames(), "Leave it out to mean everything."),
+				"there is no item set %q", e.Items)
+		}
+		c.made.Retention = append(c.made.Retention, Retention{
+			Items: e.Items.value, Period: e.Period.value, Trigger: c.oneOf(e.Trigger, "trigger of a retention period", triggers),
+			Disposal: c.oneOf(e.Disposal, "way of disposal", disposals),
+		})
+	}
+	if len(c.source.Retention) == 0 && c.source.place != (place{}) {
+		c.emptyList("retention", "how long recipients keep what they receive")
+	}
+	if len(c.source.Parties) == 0 {
+		c.emptyList("parties", "who has signed")
+	}
+	if len(c.source.Purposes) == 0 {
+		c.emptyList("purposes", "what the sharing is for")
+	}
+	if len(c.source.Flows) == 0 {
+		c.emptyList("flows", "who may send what to whom")
+	}
+}
+
+// compilePromises takes over the blocks that people read and the machine does not judge.
+func (c *compiler) compilePromises() {
+	f, a := c.source, c.made
+	for _, n := range f.Transparency {
+		id, _ := c.party(n.Party)
+		a.Transparency = append(a.Transparency, Notice{Party: id, URL: n.URL.value, Version: n.Version.value})
+	}
+	responsible, _ := c.party(f.Accuracy.Responsible)
+	a.Accuracy = Accuracy{Responsible: responsible, Corrections: f.Accuracy.Corrections.value}
+	a.Security = Security{
+		Transfer: f.Security.Transfer.value, Encryption: f.Security.Encryption.value,
+		Access: f.Security.Access.value, Storage: f.Security.Storage.value,
+	}
+	c.wellFormed(f.Rights.PassOn, shortPeriod, `Write a number and h, d or wd (working days): "2wd".`)
+	a.Rights = Rights{PassOn: f.Rights.PassOn.value, Contact: c.contact(f.Rights.Contact)}
+	a.Complaints = Complaints{Route: f.Complaints.Route.value, Contact: c.contact(f.Complaints.Contact)}
+	c.wellFormed(f.Breach.NotifyWithin, shortPeriod, `Write a number and h, d or wd (working days): "24h".`)
+	reporter, _ := c.party(f.Breach.ReportsToICO)
+	a.Breach = Breach{NotifyWithin: f.Breach.NotifyWithin.value, ReportsToICO: reporter, Contact: c.contact(f.Breach.Contact)}
+	c.wellFormed(f.Governance.ReviewEvery, period, `Write a number and y, m, w or d: "1y".`)
+	a.Governance = Governance{
+		ReviewEvery: f.Governance.ReviewEvery.value, Termination: f.Governance.Termination.value,
+		Audit: f.Governance.Audit.value, Training: f.Governance.Training.value,
+	}
+}
+
+// warnUnused points at what is declared and nowhere used: often a name that was mistyped somewhere else.
+func (c *compiler) warnUnused() {
+	warn := func(what string, name text) {
+		if !c.used[what+" "+name.value] {
+			c.warn(name.place, "unused", "Use it, or take it out.", "no flow uses the %s %s", what, name)
+		}
+	}
+	for _, p := range c.source.Purposes {
+		warn("purpose", p.Code)
+	}
+	for _, s := range c.source.ItemSets {
+		warn("item set", s.Name)
+	}
+	for _, g := range c.source.Groups {
+		warn("group", g.Name)
+	}
+}
+
+// emptyList reports a required list that is there and holds nothing.
+func (c *compiler) emptyList(key, meaning string) {
+	if !slices.ContainsFunc(c.faults, func(f Fault) bool {
+		return f.File == c.file && f.Rule == "missing-key" && strings.HasPrefix(f.Detail, key+" ")
+	}) {
+		c.fault(c.source.place, "empty-list", "Say "+meaning+".", "%s is empty", key)
+	}
+}
+
+// values gives the words without their places.
+func values(ts []text) []string {
+	var vs []string
+	for _, t := range ts {
+		vs = append(vs, t.value)
+	}
+	return vs
+}
+
+// names gives the keys of a map in order, for suggestions that do not change from run to run.
+func names[K ~string, V any](m map[K]V) []string {
+	ns := make([]string, 0, len(m))
+	for k := range m {
+		ns = append(ns, string(k))
+	}
+	slices.Sort(ns)
+	return ns
+}

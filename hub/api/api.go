@@ -1,0 +1,273 @@
+// Package api is the hub over HTTP: OAuth 2.0 log-in for partners' systems, the operations of the OpenAPI document, and problem documents
+// (RFC 9457) for everything that goes wrong. It holds no rules of its own: it authenticates, reads, calls the exchange, and answers.
+//
+// Every request passes the same way: bounded in number and size, authenticated, authorised by scope for its one act, carried out, counted.
+// Nothing that a sender wrote, and no id of a person, appears in a URL, a header or a log line.
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
+
+	"referralhub/hub/auth"
+	"referralhub/hub/bus"
+	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
+	"referralhub/hub/transfer"
+)
+
+// Watcher wakes those who wait for something to arrive in an inbox.
+type Watcher interface {
+	// Watch gives a channel that receives after something was queued for the partner, until ctx ends. It may wake for nothing, and
+	// may miss something while the bus is away.
+	Watch(ctx context.Context, recipient transfer.PartnerID) (<-chan struct{}, error)
+}
+
+// Config is what the API is made of. Every field without a default named is required.
+type Config struct {
+	Exchange *exchange.Exchange
+	Clients  *auth.Clients
+	Tokens   *auth.Tokens
+	Watcher  Watcher
+	Issuer   string // "https://hub.example": the base of the token endpoint and of the metadata
+	Source   func(context.Context) ledger.Source
+	Origin   string // of this copy's log
+	Verifier string // its verifier key, in the note format
+	Ready    func(context.Context) error
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+	Now      func() time.Time
+
+	MaxBodyBytes int64 // of one message: 1 MiB
+	MaxInFlight  int   // requests worked on at once; past it 503: 128
+}
+
+type server struct {
+	Config
+	slots    chan struct{}
+	closing  chan struct{} // closed when long polls are to end
+	close    sync.Once
+	failures *failureLimit
+	requests *prometheus.HistogramVec
+}
+
+// API serves the hub's operations.
+type API struct {
+	http.Handler
+	s *server
+}
+
+// New builds the routes.
+func New(cfg Config) (*API, error) {
+	if cfg.Exchange == nil || cfg.Clients == nil || cfg.Tokens == nil || cfg.Watcher == nil || cfg.Source == nil || cfg.Issuer == "" {
+		return nil, errors.New("api: exchange, clients, tokens, watcher, source and issuer are required")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = 1 << 20
+	}
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = 128
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	failures, err := newFailureLimit(rate.Limit(5), 20)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Config: cfg, closing: make(chan struct{}), slots: make(chan struct{}, cfg.MaxInFlight), failures: failures}
+	s.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "hub_http_request_seconds", Help: "Time to answer, by route and status.",
+		Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10},
+	}, []string{"route", "status"})
+	if err := cfg.Registry.Register(s.requests); err != nil {
+		return nil, err
+	}
+	return &API{Handler: s.routes(), s: s}, nil
+}
+
+// Close ends the long polls, so that a shutdown does not wait for them. Other requests go on.
+func (a *API) Close() { a.s.close.Do(func() { close(a.s.closing) }) }
+
+// Intake is POST /v1/referrals over NATS: the same body, the same token, the same answer.
+func (a *API) Intake(ctx context.Context, in bus.Request) bus.Reply {
+	r := (&http.Request{Header: in.Header}).WithContext(ctx)
+	out, err := a.s.intake(ctx, in)
+	if err != nil {
+		out = a.s.problem(r, err)
+	}
+	body, err := json.Marshal(out.body)
+	if err != nil {
+		out = a.s.problem(r, err)
+	}
+	header := http.Header{"Content-Type": {orJSON(out.kind)}}
+	for k, v := range out.header {
+		header.Set(k, v)
+	}
+	return bus.Reply{Status: cmp.Or(out.status, http.StatusOK), Header: header, Body: body}
+}
+
+func (s *server) intake(ctx context.Context, in bus.Request) (answer, error) {
+	release, err := s.slot()
+	if err != nil {
+		return answer{}, err
+	}
+	defer release()
+	who, err := s.principal(in.Header.Get("Authorization"), "referrals:send")
+	if err != nil {
+		return answer{}, err
+	}
+	if int64(len(in.Body)) > s.MaxBodyBytes {
+		return answer{}, &http.MaxBytesError{Limit: s.MaxBodyBytes}
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return s.submitBody(ctx, who, in.Body)
+}
+
+func (s *server) routes() http.Handler {
+	r := mux.NewRouter()
+	open := func(method, path string, h handler) { r.Handle(path, s.wrap(path, h)).Methods(method) }
+	act := func(method, path, scope string, h func(*http.Request, auth.Principal) (answer, error)) {
+		open(method, path, s.as(scope, h))
+	}
+	open(http.MethodGet, "/healthz", func(*http.Request) (answer, error) { return answer{body: map[string]string{"status": "ok"}}, nil })
+	open(http.MethodGet, "/readyz", s.ready)
+	r.Handle("/metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{})).Methods(http.MethodGet)
+	open(http.MethodGet, "/openapi.json", s.openAPI)
+	open(http.MethodGet, "/schemas/{name}", s.schema)
+	open(http.MethodGet, "/.well-known/oauth-authorization-server", s.metadata)
+	open(http.MethodGet, "/.well-known/jwks.json", s.jwks)
+	open(http.MethodPost, "/oauth/token", s.token)
+
+	act(http.MethodPost, "/v1/referrals", "referrals:send", s.submit)
+	act(http.MethodPost, "/v1/referrals/batch", "referrals:send", s.submitBatch)
+	act(http.MethodPost, "/v1/decisions", "decisions:ask", s.consider)
+	act(http.MethodGet, "/v1/transfers", "transfers:read", s.transfers)
+	act(http.MethodGet, "/v1/transfers/{id}", "transfers:read", s.transfer)
+	act(http.MethodPost, "/v1/transfers/{id}/receipts", "receipts:write", s.receipt)
+	act(http.MethodPost, "/v1/inbox/{id}/collect", "inbox:read", s.collect)
+	act(http.MethodPost, "/v1/consents", "consents:write", s.consent)
+	act(http.MethodPost, "/v1/disclosures/search", "disclosures:search", s.search)
+	act(http.MethodGet, "/v1/partners", "", s.partners)
+	act(http.MethodGet, "/v1/log/checkpoint", "", s.checkpoint)
+	act(http.MethodGet, "/v1/log/proofs/inclusion", "", s.inclusion)
+	act(http.MethodGet, "/v1/log/proofs/consistency", "", s.consistency)
+	// A long poll waits without a slot: it holds one only while it looks.
+	r.Handle("/v1/inbox", s.count("/v1/inbox", s.as("inbox:read", s.inbox))).Methods(http.MethodGet)
+
+	r.NotFoundHandler = s.count("unknown", func(*http.Request) (answer, error) {
+		return answer{}, &Problem{Status: http.StatusNotFound, Title: "No such path", Detail: "The operations are listed at /openapi.json."}
+	})
+	r.MethodNotAllowedHandler = s.count("unknown", func(*http.Request) (answer, error) {
+		return answer{}, &Problem{Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Detail: "The operations of this path are listed at /openapi.json."}
+	})
+	return r
+}
+
+// answer is what a handler came to, before it is written.
+type answer struct {
+	status int // 200 when zero
+	body   any // encoded as JSON; []byte is sent as it is
+	kind   string
+	header map[string]string
+}
+
+type handler func(*http.Request) (answer, error)
+
+// wrap bounds how many requests are worked on at once.
+func (s *server) wrap(route string, h handler) http.Handler {
+	return s.count(route, func(r *http.Request) (answer, error) {
+		release, err := s.slot()
+		if err != nil {
+			return answer{}, err
+		}
+		defer release()
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		return h(r.WithContext(ctx))
+	})
+}
+
+// requestTimeout bounds a request: a client that hears nothing for so long has given up.
+const requestTimeout = 30 * time.Second
+
+// slot takes one of the places for requests, or says that there is none. It does not wait: past the bound only latency would grow.
+func (s *server) slot() (release func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	default:
+		return nil, errBusy
+	}
+}
+
+// count writes the answer and measures it.
+func (s *server) count(route string, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		a, err := h(r)
+		if err != nil {
+			a = s.problem(r, err)
+		}
+		status := s.write(w, r, a)
+		s.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
+	})
+}
+
+// as authenticates and authorises before h. An empty scope admits every partner.
+func (s *server) as(scope string, h func(*http.Request, auth.Principal) (answer, error)) handler {
+	return func(r *http.Request) (answer, error) {
+		who, err := s.principal(r.Header.Get("Authorization"), scope)
+		if err != nil {
+			return answer{}, err
+		}
+		return h(r, who)
+	}
+}
+
+func (s *server) principal(authorization, scope string) (auth.Principal, error) {
+	const bearer = "Bearer "
+	if len(authorization) <= len(bearer) || authorization[:len(bearer)] != bearer {
+		return auth.Principal{}, &Problem{
+			Status: http.StatusUnauthorized, Title: "Not authenticated",
+			Detail: "This operation needs an access token: Authorization: Bearer <token>, from POST /oauth/token.",
+		}
+	}
+	who, err := s.Tokens.Verify(authorization[len(bearer):], s.Now())
+	if errors.Is(err, auth.ErrSuspended) {
+		return auth.Principal{}, &Problem{Status: http.StatusForbidden, Title: "Suspended", Detail: err.Error() + "."}
+	}
+	if err != nil {
+		return auth.Principal{}, &Problem{
+			Status: http.StatusUnauthorized, Title: "Access token not accepted", Detail: err.Error() + ".",
+			header: map[string]string{"WWW-Authenticate": `Bearer error="invalid_token"`},
+		}
+	}
+	if scope != "" && !who.May(scope) {
+		return auth.Principal{}, &Problem{
+			Status: http.StatusForbidden, Title: "Not allowed",
+			Detail: "This operation needs the scope " + scope + ", which the token does not have. Ask for it at POST /oauth/token; if it is refused there, ask the hub's operator to add it to this system.",
+			header: map[string]string{"WWW-Authenticate": `Bearer error="insufficient_scope", scope="` + scope + `"`},
+		}
+	}
+	return who, nil
+}

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/samber/lo"
+
+	"referralhub/contracts"
+	"referralhub/hub/auth"
+	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
+	"referralhub/hub/transfer"
+)
+
+type searchJSON struct {
+	Subject  *struct{ Scheme, Value string } `json:"subject"`
+	Transfer transfer.TransferID             `json:"transfer_id"`
+	From     time.Time                       `json:"from"`
+	To       time.Time                       `json:"to"`
+	Why      string                          `json:"why"`
+	After    *logRef                         `json:"after"` // the log of the last entry seen
+	Limit    int                             `json:"limit"`
+}
+
+type entryJSON struct {
+	At        time.Time           `json:"at"`
+	Kind      ledger.Kind         `json:"kind"`
+	Transfer  transfer.TransferID `json:"transfer_id,omitempty"`
+	Sender    transfer.PartnerID  `json:"sender,omitempty"`
+	Recipient transfer.PartnerID  `json:"recipient,omitempty"`
+	By        transfer.SystemID   `json:"by,omitempty"`
+	Purpose   transfer.Purpose    `json:"purpose,omitempty"`
+	Service   transfer.Service    `json:"service,omitempty"`
+	Outcome   transfer.Outcome    `json:"outcome,omitempty"`
+	State     transfer.State      `json:"state,omitempty"`
+	Receipt   string              `json:"receipt,omitempty"`
+	Agreement *agreementJSON      `json:"agreement,omitempty"`
+	Role      transfer.Role       `json:"role,omitempty"` // of the person asked about
+	Items     []string            `json:"items,omitempty"`
+	Stripped  []string            `json:"stripped,omitempty"`
+	Reasons   []reason            `json:"reasons,omitempty"`
+	Consent   *consentJSON        `json:"consent,omitempty"`
+	Why       string              `json:"why,omitempty"`
+	Log       logRef              `json:"log"`
+}
+
+// consentJSON is a consent event as the log has it, without the commitment: that is for auditors of the log.
+type consentJSON struct {
+	ID         string               `json:"id"`
+	State      string               `json:"state"`
+	Purpose    transfer.Purpose     `json:"purpose"`
+	Service    transfer.Service     `json:"service,omitempty"`
+	Recipients []transfer.PartnerID `json:"recipients,omitempty"`
+	Categories []string             `json:"categories,omitempty"`
+	Explicit   bool                 `json:"explicit"`
+	Method     string               `json:"method,omitempty"`
+	Authority  string               `json:"authority,omitempty"`
+}
+
+func consentIn(c *ledger.Consent) *consentJSON {
+	if c == nil {
+		return nil
+	}
+	return &consentJSON{c.ID, c.State, c.Purpose, c.Service, c.Recipients, c.Categories, c.Explicit, c.Method, c.Authority}
+}
+
+// search answers the Data Protection Lead: who received what about whom, when and why. The person is named in the body, never in a URL.
+func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
+	body, err := s.body(r, s.MaxBodyBytes)
+	if err != nil {
+		return answer{}, err
+	}
+	in := searchJSON{Limit: 200}
+	if err := decode(body, &in); err != nil {
+		return answer{}, err
+	}
+	if err := in.check(); err != nil {
+		return answer{}, err
+	}
+	q := exchange.Query{Transfer: in.Transfer, From: in.From, To: in.To, Why: in.Why}
+	if in.Subject != nil {
+		q.Person = &contracts.Identifier{Scheme: in.Subject.Scheme, Value: in.Subject.Value}
+	}
+	if p, known := s.Exchange.Index().Partner(by.Partner); known && p.Kind == transfer.Operator {
+		q.Everyone = true
+	}
+	found, leaf, err := s.Exchange.Search(r.Context(), by, q)
+	if err != nil {
+		return answer{}, err
+	}
+	out := map[string]any{"query_leaf": logRef{Origin: s.Origin, Index: leaf}}
+	if in.After != nil {
+		_, at, _ := lo.FindIndexOf(found, func(e exchange.Entry) bool { return e.Origin == in.After.Origin && e.Index == in.After.Index })
+		found = found[at+1:]
+	}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		out["next"] = logRef{Origin: found[in.Limit-1].Origin, Index: found[in.Limit-1].Index}
+	}
+	out["entries"] = lo.Map(found, func(e exchange.Entry, _ int) entryJSON { return entryOf(e) })
+	return answer{body: out}, nil
+}
+
+// numbers matches what may be somebody's number, spaced or not.
+var numbers = regexp.MustCompile(`(\d[ -]?){8,}`)
+
+func (q *searchJSON) check() error {
+	switch {
+	case len(strings.TrimSpace(q.Why)) < 5:
+		return invalid("/why", "required", "whoever asks the log says why; the answer is logged with it", `say it in a few words, such as "subject access request of 3 March"`)
+	case numbers.MatchString(q.Why):
+		return invalid("/why", "personal-data", "the reason holds a long number, and it is logged", "leave identifiers out of the reason")
+	case len(q.Why) > 200:
+		return invalid("/why", "length", "the reason is longer than 200 characters", "keep it short, and name nobody in it")
+	case (q.Subject == nil) == (q.Transfer == ""):
+		return invalid("/subject", "required", "ask about one person or one transfer", "give either subject or transfer_id")
+	case q.Limit < 1 || q.Limit > 1000:
+		return invalid("/limit", "range", "limit is a number from 1 to 1000", "leave it out for 200")
+	case q.Subject != nil && q.Subject.Scheme == "nhs-number" && !contracts.ValidNHSNumber(q.Subject.Value):
+		return invalid("/subject/value", "check-digit", "this is not an NHS number: its check digit does not fit", "look it up again; it has ten digits")
+	case q.Subject != nil && (q.Subject.Scheme == "" || q.Subject.Value == ""):
+		return invalid("/subject", "required", "an identifier has a scheme and a value", "give both, such as nhs-number and the ten digits")
+	}
+	return nil
+}
+
+func entryOf(e exchange.Entry) entryJSON {
+	l := e.Leaf
+	out := entryJSON{
+		At: l.At, Kind: l.Kind, Transfer: l.Transfer, Sender: l.Sender, Recipient: l.Recipient, By: l.Actor.System, Purpose: l.Purpose,
+		Service: l.Service, Outcome: l.Outcome, State: l.State, Receipt: l.Receipt, Agreement: agreementOf(l.Agreement),
+		Reasons: reasonsOf(l.Reasons), Consent: consentIn(l.Consent), Log: logRef{Origin: e.Origin, Index: e.Index},
+	}
+	if l.Query != nil {
+		out.Why = l.Query.Why
+	}
+	for _, p := range l.Subjects {
+		if e.About == "" || p.Commitment == e.About {
+			out.Items, out.Stripped = append(out.Items, p.Items...), append(out.Stripped, p.Stripped...)
+			out.Role = p.Role
+		}
+	}
+	if e.About == "" {
+		out.Role = ""
+	}
+	return out
+}
+
+func (s *server) partners(*http.Request, auth.Principal) (answer, error) {
+	type partnerJSON struct {
+		ID   transfer.PartnerID `json:"id"`
+		Name string             `json:"name"`
+		Kind transfer.Kind      `json:"kind"`
+		ODS  string             `json:"ods,omitempty"`
+	}
+	return answer{body: map[string]any{"partners": lo.Map(s.Exchange.Index().Partners(), func(p *transfer.Partner, _ int) partnerJSON {
+		return partnerJSON{p.ID, p.Name, p.Kind, p.ODS}
+	})}}, nil
+}
+
+func (s *server) openAPI(*http.Request) (answer, error) {
+	return answer{body: contracts.OpenAPI()}, nil
+}
+
+func (s *server) ready(r *http.Request) (answer, error) {
+	if s.Ready != nil {
+		if err := s.Ready(r.Context()); err != nil {
+			s.Log.WarnContext(r.Context(), "not ready", "err", err)
+			return answer{}, &Problem{Status: http.StatusServiceUnavailable, Title: "Not ready", Detail: "A part that the hub needs is away; its log says which.", header: map[string]string{"Retry-After": "5"}}
+		}
+	}
+	return answer{body: map[string]string{"status": "ready"}}, nil
+}

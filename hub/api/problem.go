@@ -1,0 +1,138 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"referralhub/contracts"
+	"referralhub/hub/exchange"
+	"referralhub/hub/store"
+)
+
+// Problem is a problem document (RFC 9457). Its text is for the person who has to act on it, and holds nothing about a data subject.
+type Problem struct {
+	Type     string            `json:"type"`
+	Title    string            `json:"title"`
+	Status   int               `json:"status"`
+	Detail   string            `json:"detail,omitempty"`
+	Instance string            `json:"instance,omitempty"` // the id under which the hub logged it
+	Faults   []contracts.Fault `json:"faults,omitempty"`
+	Reasons  []reason          `json:"reasons,omitempty"`
+	State    string            `json:"state,omitempty"`
+
+	header map[string]string
+}
+
+func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail) }
+
+var errBusy = &Problem{
+	Status: http.StatusServiceUnavailable, Title: "Too busy",
+	Detail: "The hub is working on as many requests as it can. Nothing was stored; send the same message again after the time in Retry-After.",
+	header: map[string]string{"Retry-After": "1"},
+}
+
+// problemFor is the one table from errors to problem documents. What is not in it is the hub's own fault: its text may hold anything,
+// so the client gets none of it.
+func problemFor(err error) *Problem {
+	var (
+		problem *Problem
+		invalid *contracts.InvalidError
+		syntax  *contracts.SyntaxError
+		state   *exchange.StateError
+		stopped *exchange.StoppedError
+		tooBig  *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &problem):
+		p := *problem
+		return &p
+	case errors.As(err, &invalid):
+		return &Problem{
+			Status: http.StatusUnprocessableEntity, Title: "The message breaks its contract",
+			Detail: fmt.Sprintf("%d things are wrong; each is listed with its place and what to do. Nothing was stored.", len(invalid.Faults)),
+			Faults: invalid.Faults,
+		}
+	case errors.As(err, &syntax):
+		return &Problem{
+			Status: http.StatusBadRequest, Title: "Not readable as JSON", Detail: "The body could not be read. Nothing was stored.",
+			Faults: []contracts.Fault{{Pointer: syntax.Pointer, Rule: syntax.Rule, Detail: syntax.Error(), Remedy: syntax.Remedy}},
+		}
+	case errors.As(err, &tooBig):
+		return &Problem{
+			Status: http.StatusRequestEntityTooLarge, Title: "The body is too large",
+			Detail: fmt.Sprintf("A request may hold %d bytes. Send fewer referrals in one batch, or leave documents out: the hub carries data items, not files.", tooBig.Limit),
+		}
+	case errors.Is(err, exchange.ErrOtherBody):
+		return &Problem{
+			Status: http.StatusConflict, Title: "This message id was used before",
+			Detail: "Another message was sent under this message_id. Send this one under an id of its own; to repeat the first, send exactly the same bytes.",
+			Faults: []contracts.Fault{{Pointer: "/message_id", Rule: "duplicate", Detail: "used before for another message", Remedy: "give this message a new message_id"}},
+		}
+	case errors.As(err, &stopped):
+		return &Problem{
+			Status: http.StatusConflict, Title: "This transfer may no longer go",
+			Detail: "It was decided again at the moment of release and is now " + string(stopped.State) + ". Nothing was disclosed.",
+			State:  string(stopped.State), Reasons: codesOnly(reasonsOf(stopped.Decision.Reasons)),
+		}
+	case errors.As(err, &state):
+		return &Problem{Status: http.StatusConflict, Title: "Not in this state", Detail: state.Error() + ".", State: string(state.State)}
+	case errors.Is(err, exchange.ErrNotYours):
+		return &Problem{Status: http.StatusNotFound, Title: "No such transfer", Detail: "There is no transfer of yours with this id."}
+	case errors.Is(err, store.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p := *errBusy
+		return &p
+	}
+	return nil
+}
+
+// problem turns an error into an answer, and logs it once when it is the hub's own.
+func (s *server) problem(r *http.Request, err error) answer {
+	p := problemFor(err)
+	if p == nil {
+		p = &Problem{
+			Status: http.StatusServiceUnavailable, Title: "The hub could not do this now", Instance: "urn:uuid:" + uuid.NewString(),
+			Detail: "Nothing was disclosed. Send the same message again, under the same message_id, after the time in Retry-After; if it goes on, give the hub's operator the id in instance.",
+			header: map[string]string{"Retry-After": "5"},
+		}
+		s.Log.ErrorContext(r.Context(), "request failed", "instance", p.Instance, "err", err)
+	}
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	return answer{status: p.Status, body: p, kind: "application/problem+json", header: p.header}
+}
+
+func orJSON(kind string) string { return cmp.Or(kind, "application/json") }
+
+// write sends the answer and gives its status.
+func (s *server) write(w http.ResponseWriter, r *http.Request, a answer) int {
+	body, raw := a.body.([]byte)
+	if !raw {
+		var err error
+		if body, err = json.Marshal(a.body); err != nil {
+			s.Log.ErrorContext(r.Context(), "encode answer", "err", err)
+			a.status, body = http.StatusInternalServerError, []byte(`{"type":"about:blank","title":"Internal error","status":500}`)
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", orJSON(a.kind))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	for k, v := range a.header {
+		h.Set(k, v)
+	}
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	w.WriteHeader(a.status)
+	if _, err := w.Write(body); err != nil {
+		s.Log.DebugContext(r.Context(), "client gone before the answer was written", "err", err)
+	}
+	return a.status
+}

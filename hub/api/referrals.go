@@ -1,0 +1,346 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/samber/lo"
+
+	"referralhub/contracts"
+	"referralhub/hub/auth"
+	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
+	"referralhub/hub/transfer"
+)
+
+// The shapes of the answers are those of the OpenAPI document.
+
+type transferJSON struct {
+	TransferID transfer.TransferID `json:"transfer_id"`
+	MessageID  transfer.MessageID  `json:"message_id,omitempty"`
+	Sender     transfer.PartnerID  `json:"sender,omitempty"`
+	Recipient  transfer.PartnerID  `json:"recipient"`
+	Outcome    transfer.Outcome    `json:"outcome"`
+	State      transfer.State      `json:"state"`
+	Agreement  *agreementJSON      `json:"agreement,omitempty"`
+	Reasons    []reason            `json:"reasons,omitempty"`
+	Subjects   []subjectJSON       `json:"subjects,omitempty"`
+	Owner      string              `json:"owner,omitempty"`
+	Deadline   time.Time           `json:"deadline,omitzero"`
+	Log        logRef              `json:"log"`
+	CreatedAt  time.Time           `json:"created_at"`
+}
+
+type agreementJSON struct {
+	ID      transfer.AgreementID `json:"id"`
+	Version int                  `json:"version"`
+	Digest  string               `json:"digest"`
+	Flow    string               `json:"flow"`
+}
+
+type reason struct {
+	Code   string        `json:"code"`
+	Gate   string        `json:"gate,omitempty"`
+	Detail string        `json:"detail,omitempty"`
+	Remedy string        `json:"remedy,omitempty"`
+	Clause string        `json:"clause,omitempty"`
+	Source string        `json:"source,omitempty"`
+	Role   transfer.Role `json:"role,omitempty"`
+	Items  []string      `json:"items,omitempty"`
+}
+
+type subjectJSON struct {
+	Role     transfer.Role `json:"role"`
+	Position int           `json:"position"`
+	Items    []string      `json:"items"`
+	Stripped []string      `json:"stripped"`
+	Consents []string      `json:"consents,omitempty"`
+}
+
+type logRef struct {
+	Origin string `json:"origin"`
+	Index  int64  `json:"index"`
+}
+
+type submittedJSON struct {
+	MessageID transfer.MessageID `json:"message_id"`
+	Transfers []transferJSON     `json:"transfers"`
+}
+
+// render shows a transfer by its first decision. state is its state then or now, as the operation says.
+func render(j exchange.Judged, state transfer.State) transferJSON {
+	l := j.Decision
+	out := transferJSON{
+		TransferID: j.Transfer.ID, Recipient: j.Transfer.Recipient, Outcome: l.Outcome, State: state, Reasons: reasonsOf(l.Reasons),
+		Agreement: agreementOf(l.Agreement), Subjects: subjectsOf(l.Subjects), Owner: l.Owner, Deadline: l.Deadline,
+		Log: logRef{Origin: j.Transfer.Log, Index: j.Transfer.DecisionLeaf}, CreatedAt: j.Transfer.CreatedAt,
+	}
+	return out
+}
+
+func agreementOf(a *ledger.Agreement) *agreementJSON {
+	if a == nil {
+		return nil
+	}
+	return &agreementJSON{ID: a.ID, Version: a.Version, Digest: a.Digest, Flow: a.Flow}
+}
+
+func subjectsOf(in []ledger.Subject) []subjectJSON {
+	return lo.Map(in, func(s ledger.Subject, _ int) subjectJSON {
+		return subjectJSON{Role: s.Role, Position: s.Position, Items: orEmpty(s.Items), Stripped: orEmpty(s.Stripped), Consents: s.Consents}
+	})
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func reasonsOf(in []ledger.Reason) []reason {
+	return lo.Map(in, func(r ledger.Reason, _ int) reason {
+		return reason{r.Code, r.Gate, r.Detail, r.Remedy, r.Clause, r.Source, r.Role, r.Items}
+	})
+}
+
+// codesOnly is what a recipient is told of why something will not come: it is the sender's and the person's affair.
+func codesOnly(in []reason) []reason {
+	return lo.Map(in, func(r reason, _ int) reason { return reason{Code: r.Code, Gate: r.Gate} })
+}
+
+// body reads a request's JSON, bounded.
+func (s *server) body(r *http.Request, limit int64) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, &Problem{Status: http.StatusUnsupportedMediaType, Title: "Not JSON", Detail: "Send the body as Content-Type: application/json."}
+	}
+	if r.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(io.LimitReader(r.Body, limit+1)); err != nil {
+		return nil, &Problem{Status: http.StatusBadRequest, Title: "The body broke off", Detail: "It could not be read to its end. Nothing was stored; send it again."}
+	}
+	if int64(buf.Len()) > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	return buf.Bytes(), nil
+}
+
+func (s *server) submit(r *http.Request, by auth.Principal) (answer, error) {
+	body, err := s.body(r, s.MaxBodyBytes)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.submitBody(r.Context(), by, body)
+}
+
+func (s *server) submitBody(ctx context.Context, by auth.Principal, body []byte) (answer, error) {
+	doc, err := s.referral(by, body)
+	if err != nil {
+		return answer{}, err
+	}
+	done, err := s.Exchange.Submit(ctx, by, doc)
+	if err != nil {
+		return answer{}, err
+	}
+	out := submittedJSON{MessageID: doc.Envelope.MessageID, Transfers: make([]transferJSON, len(done.Transfers))}
+	for i, j := range done.Transfers {
+		out.Transfers[i] = render(j, j.Decision.State)
+	}
+	if done.Repeat {
+		return answer{body: out}, nil
+	}
+	return answer{status: http.StatusCreated, body: out}, nil
+}
+
+// referral reads a message and checks what its contract cannot: that its recipients are partners of this hub, each named once.
+func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, error) {
+	contract, ok := contracts.For("referral/1")
+	if !ok {
+		return nil, errors.New("the referral contract is missing")
+	}
+	doc, err := contract.Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	var faults []contracts.Fault
+	index := s.Exchange.Index()
+	for i, id := range doc.Envelope.Recipients {
+		at := "/recipients/" + strconv.Itoa(i)
+		switch _, known := index.Partner(id); {
+		case !known:
+			faults = append(faults, contracts.Fault{Pointer: at, Rule: "unknown-partner", Detail: "no partner of this hub has this id", Remedy: "take an id from GET /v1/partners"})
+		case id == by.Partner:
+			faults = append(faults, contracts.Fault{Pointer: at, Rule: "own-id", Detail: "this is the sender itself", Remedy: "name the organisation that is to receive the referral"})
+		case lo.IndexOf(doc.Envelope.Recipients, id) < i:
+			faults = append(faults, contracts.Fault{Pointer: at, Rule: "duplicate", Detail: "this recipient is named twice", Remedy: "name each recipient once"})
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &contracts.InvalidError{Faults: faults}
+	}
+	return doc, nil
+}
+
+const maxBatch = 100
+
+type batchResult struct {
+	Status int `json:"status"`
+	Body   any `json:"body,omitempty"`
+	Fault  any `json:"problem,omitempty"`
+}
+
+// submitBatch carries several referrals. Each stands for itself: one that is refused does not hold up the rest.
+func (s *server) submitBatch(r *http.Request, by auth.Principal) (answer, error) {
+	body, err := s.body(r, 8*s.MaxBodyBytes)
+	if err != nil {
+		return answer{}, err
+	}
+	var in struct {
+		Referrals []json.RawMessage `json:"referrals"`
+	}
+	if err := decode(body, &in); err != nil {
+		return answer{}, err
+	}
+	if len(in.Referrals) == 0 || len(in.Referrals) > maxBatch {
+		return answer{}, invalid("/referrals", "count", fmt.Sprintf("a batch holds 1 to %d referrals", maxBatch), "split the batch")
+	}
+	results := make([]batchResult, len(in.Referrals))
+	lo.ForEach(lo.Range(len(results)), func(i, _ int) { results[i].Status = http.StatusServiceUnavailable })
+	done := make(chan struct{}, len(results))
+	for i, raw := range in.Referrals {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			a, err := s.submitBody(r.Context(), by, raw)
+			if err != nil {
+				a = s.problem(r, err)
+				results[i] = batchResult{Status: a.status, Fault: a.body}
+				return
+			}
+			results[i] = batchResult{Status: lo.CoalesceOrEmpty(a.status, http.StatusOK), Body: a.body}
+		}()
+	}
+	for range results {
+		<-done
+	}
+	return answer{body: map[string]any{"results": results}}, nil
+}
+
+func (s *server) consider(r *http.Request, by auth.Principal) (answer, error) {
+	body, err := s.body(r, s.MaxBodyBytes)
+	if err != nil {
+		return answer{}, err
+	}
+	doc, err := s.referral(by, body)
+	if err != nil {
+		return answer{}, err
+	}
+	considered, err := s.Exchange.Consider(r.Context(), by, doc)
+	if err != nil {
+		return answer{}, err
+	}
+	type decisionJSON struct {
+		Recipient transfer.PartnerID   `json:"recipient"`
+		Outcome   transfer.Outcome     `json:"outcome"`
+		Agreement *policy.AgreementRef `json:"agreement,omitempty"`
+		Reasons   []policy.Reason      `json:"reasons,omitempty"`
+		Subjects  []subjectJSON        `json:"subjects,omitempty"`
+		Owner     string               `json:"owner,omitempty"`
+	}
+	out := make([]decisionJSON, len(considered))
+	for i, c := range considered {
+		d := c.Decision
+		out[i] = decisionJSON{Recipient: c.Recipient, Outcome: d.Outcome, Agreement: d.Agreement, Reasons: d.Reasons, Owner: d.Owner}
+		for _, p := range d.Subjects {
+			line := subjectJSON{Role: p.Role, Position: p.Position, Items: []string{}, Stripped: orEmpty(doc.Contract.Names(p.Stripped))}
+			if d.Outcome.Permits() {
+				line.Items = orEmpty(doc.Contract.Names(p.Items))
+			}
+			out[i].Subjects = append(out[i].Subjects, line)
+		}
+	}
+	return answer{body: map[string]any{"decisions": out}}, nil
+}
+
+func (s *server) transfer(r *http.Request, by auth.Principal) (answer, error) {
+	j, err := s.Exchange.Transfer(r.Context(), by, transfer.TransferID(mux.Vars(r)["id"]))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{body: s.shown(by, j)}, nil
+}
+
+// shown is a transfer as it stands, for one of its two partners. What was stripped, and why, is between the sender and the hub.
+func (s *server) shown(by auth.Principal, j exchange.Judged) transferJSON {
+	out := render(j, j.Transfer.State)
+	out.Sender = j.Transfer.Sender
+	if by.Partner == j.Transfer.Sender {
+		out.MessageID = j.Transfer.MessageID
+		return out
+	}
+	out.Reasons, out.Subjects, out.Owner = codesOnly(out.Reasons), nil, ""
+	return out
+}
+
+func (s *server) transfers(r *http.Request, by auth.Principal) (answer, error) {
+	after, limit, err := page(r)
+	if err != nil {
+		return answer{}, err
+	}
+	state := transfer.State(r.URL.Query().Get("state"))
+	if !lo.Contains(transfer.States(), state) {
+		return answer{}, invalid("?state", "enum", "name one state of a transfer", "use one of those the OpenAPI document lists, such as held")
+	}
+	rows, err := s.Exchange.InState(r.Context(), by, state, after, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	out := map[string]any{"transfers": lo.Map(rows, func(j exchange.Judged, _ int) transferJSON { return s.shown(by, j) })}
+	if len(rows) == limit {
+		out["next"] = rows[len(rows)-1].Transfer.ID
+	}
+	return answer{body: out}, nil
+}
+
+// page reads the cursor and size of a listing.
+func page(r *http.Request) (after transfer.TransferID, limit int, err error) {
+	q := r.URL.Query()
+	limit = 50
+	if v := q.Get("limit"); v != "" {
+		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > 200 {
+			return "", 0, invalid("?limit", "range", "limit is a number from 1 to 200", "leave it out for 50")
+		}
+	}
+	return transfer.TransferID(q.Get("after")), limit, nil
+}
+
+func invalid(pointer, rule, detail, remedy string) error {
+	return &contracts.InvalidError{Faults: []contracts.Fault{{Pointer: pointer, Rule: rule, Detail: detail, Remedy: remedy}}}
+}
+
+// decode reads a small body strictly.
+func decode(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "The body is not the JSON that this operation takes; the OpenAPI document shows it. Nothing was stored."}
+	}
+	if d.More() {
+		return &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "There is more than one JSON value in the body."}
+	}
+	return nil
+}

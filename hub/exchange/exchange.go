@@ -1,0 +1,237 @@
+// Package exchange holds the use cases of the hub: submit, collect, acknowledge, consent, settle, expire, ask the log. It is the only
+// place where a decision, the disclosure log and the durable state of a transfer meet, and they meet in one commit.
+//
+// Every use case is an operation. Operations that arrive together share a commit: they are read for together, judged one after
+// the other in memory, and written together, with their leaves, under one checkpoint. There is no timer: the next commit takes
+// whatever arrived while the last one was being written.
+//
+// MUST lines:
+//   - A payload leaves this package only inside a delivery.Parcel, and a Parcel is made only after the commit that holds its
+//     release leaf has succeeded.
+//   - An operation that is refused or fails adds nothing to the commit.
+//   - After a commit whose fate is unknown nothing is answered as done, and the right edge of the log is read again.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"referralhub/hub/agreement"
+	"referralhub/hub/bus"
+	"referralhub/hub/ledger"
+	"referralhub/hub/seal"
+	"referralhub/hub/store"
+	"referralhub/hub/transfer"
+)
+
+// Publisher hands transfers to the bus after their commit. It may block for back-pressure and must not lose its place in the
+// outbox on error: what it could not publish is published again when its outbox row is due.
+type Publisher interface {
+	Publish(ctx context.Context, messages []bus.Message) error
+}
+
+// Config is what an Exchange is made of. Store, Sealer, Signer, Origin, Index and Publisher are required.
+type Config struct {
+	Store     store.Store
+	Sealer    *seal.Sealer
+	Signer    *ledger.Signer
+	Origin    string // of this copy's log
+	Index     *agreement.Index
+	Publisher Publisher
+	Log       *slog.Logger
+	Now       func() time.Time
+
+	QueuedFor  time.Duration // how long an uncollected payload is kept: 14 days (domain.md section 10.4, hub defaults)
+	HeldFor    time.Duration // how long a held one is kept: 30 days
+	RetryAfter time.Duration // when the sweeper looks at a published transfer again: 30 s
+	GroupLimit int           // operations in one commit: 200
+	QueueLimit int           // operations that may wait for one: 1024
+}
+
+// Exchange carries out the use cases. It is safe for concurrent use; Run must be running.
+type Exchange struct {
+	cfg   Config
+	group *store.Group[*ticket]
+	index atomic.Pointer[agreement.Index]
+
+	publish chan []bus.Message // from the committing goroutine to the publisher
+
+	// tree is the right edge of this copy's log. It is owned by the committing goroutine; nil means that it must be read again.
+	tree *ledger.Tree
+}
+
+// New checks the configuration and fills its defaults.
+func New(cfg Config) (*Exchange, error) {
+	if cfg.Store == nil || cfg.Sealer == nil || cfg.Signer == nil || cfg.Origin == "" || cfg.Index == nil || cfg.Publisher == nil {
+		return nil, errors.New("exchange: store, sealer, signer, origin, index and publisher are required")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.QueuedFor = orElse(cfg.QueuedFor, 14*24*time.Hour)
+	cfg.HeldFor = orElse(cfg.HeldFor, 30*24*time.Hour)
+	cfg.RetryAfter = orElse(cfg.RetryAfter, 30*time.Second)
+	cfg.GroupLimit = orElse(cfg.GroupLimit, 200)
+	cfg.QueueLimit = orElse(cfg.QueueLimit, 1024)
+	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256)}
+	x.index.Store(cfg.Index)
+	x.group = store.NewGroup(cfg.GroupLimit, cfg.QueueLimit, x.commit)
+	return x, nil
+}
+
+func orElse[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Run commits operations until ctx ends and those already queued are done. It may be called once.
+func (x *Exchange) Run(ctx context.Context) error {
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		x.publisher(context.WithoutCancel(ctx))
+	}()
+	err := x.group.Run(ctx)
+	close(x.publish)
+	<-published
+	return err
+}
+
+// Index is the agreements and partners in force.
+func (x *Exchange) Index() *agreement.Index { return x.index.Load() }
+
+// An operation is one use case on its way through a commit. judge may run more than once, when a commit has to be repeated;
+// it starts from nothing each time.
+type operation interface {
+	// reads names what the operation depends on, before the transaction.
+	reads(n *needs)
+	// judge decides in memory and adds what must be written. It adds nothing when it returns an answer (see answered).
+	judge(c *commit) error
+}
+
+// ticket is an operation in a group, and what became of it.
+type ticket struct {
+	op  operation
+	err error
+}
+
+// do carries op through a commit. ctx bounds the wait and not the work: an operation whose caller has gone is still committed.
+func (x *Exchange) do(ctx context.Context, op operation) error {
+	t := &ticket{op: op}
+	if err := x.group.Do(ctx, t); err != nil {
+		return err
+	}
+	return t.err
+}
+
+// commit writes one group. It is called by one goroutine at a time.
+func (x *Exchange) commit(ctx context.Context, tickets []*ticket) {
+	err := x.try(ctx, tickets)
+	if errors.Is(err, store.ErrConflict) {
+		// Another copy of the hub wrote the same message or identifier first; what it wrote is there to be read now.
+		err = x.try(ctx, tickets)
+	}
+	if fault := (*faultError)(nil); len(tickets) > 1 && (errors.Is(err, store.ErrConflict) || errors.As(err, &fault)) {
+		for _, t := range tickets {
+			if t.err = x.try(ctx, []*ticket{t}); t.err != nil {
+				x.cfg.Log.ErrorContext(ctx, "commit of one operation", "operation", fmt.Sprintf("%T", t.op), "err", t.err)
+			}
+		}
+		return
+	}
+	if err == nil {
+		return
+	}
+	x.cfg.Log.ErrorContext(ctx, "commit", "operations", len(tickets), "err", err)
+	for _, t := range tickets {
+		t.err = err
+	}
+}
+
+func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
+	if x.tree == nil {
+		tree, err := ledger.OpenTree(x.cfg.Store.Log(ctx, x.cfg.Origin), x.cfg.Signer)
+		if err != nil {
+			return fmt.Errorf("read the right edge of log %s: %w", x.cfg.Origin, err)
+		}
+		x.tree = tree
+	}
+	var c *commit
+	err := x.cfg.Store.InTx(ctx, func(tx store.Tx) error {
+		c = newCommit(x)
+		if err := c.read(ctx, tx, tickets); err != nil {
+			return err
+		}
+		for _, t := range tickets {
+			if t.err = t.op.judge(c); t.err != nil && !answered(t.err) {
+				return &faultError{t.err}
+			}
+		}
+		return c.write(ctx, tx)
+	})
+	if err != nil {
+		// It may have been committed all the same: what the log holds now is read before anything is added to it.
+		x.tree = nil
+		return err
+	}
+	if c.batch != nil {
+		x.tree.Commit(c.batch)
+	}
+	if len(c.publish) > 0 {
+		select {
+		case x.publish <- c.publish:
+		default: // the bus is slow or away; the outbox has them, and commits do not wait for it
+		}
+	}
+	return nil
+}
+
+// publisher hands transfers to the bus, away from the committing goroutine.
+func (x *Exchange) publisher(ctx context.Context) {
+	for messages := range x.publish {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+		if err := x.cfg.Publisher.Publish(bounded, messages); err != nil {
+			x.cfg.Log.WarnContext(ctx, "publish after commit; the outbox has them", "transfers", len(messages), "err", err)
+		}
+		cancel()
+	}
+}
+
+// faultError is an operation that went wrong half-way. What it may have added must not be written, so the whole group is given up
+// and its operations are carried through one at a time.
+type faultError struct{ error }
+
+func (e *faultError) Unwrap() error { return e.error }
+
+// answered reports whether err is an answer to whoever asked rather than a fault of the hub.
+func answered(err error) bool {
+	var state *StateError
+	return errors.As(err, &state) || errors.Is(err, ErrOtherBody) || errors.Is(err, ErrNotYours)
+}
+
+// StateError says that a transfer is not in a state that allows what was asked.
+type StateError struct {
+	Transfer transfer.TransferID
+	State    transfer.State
+	Asked    string
+}
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("transfer %s is %s: it cannot be %s", e.Transfer, e.State, e.Asked)
+}
+
+// ErrOtherBody says that a message id was used before for another message.
+var ErrOtherBody = errors.New("this message id was used before with another body")
+
+// ErrNotYours is what a partner gets for anything that does not exist or is another partner's: the two are not told apart.
+var ErrNotYours = fmt.Errorf("no such transfer of yours: %w", store.ErrNotFound)

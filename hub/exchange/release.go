@@ -1,0 +1,192 @@
+package exchange
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"referralhub/hub/agreement"
+	"referralhub/hub/dataset"
+	"referralhub/hub/delivery"
+	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
+	"referralhub/hub/seal"
+	"referralhub/hub/store"
+	"referralhub/hub/transfer"
+)
+
+// StoppedError says that a transfer may no longer go: it was decided again at the moment of release.
+type StoppedError struct {
+	Transfer transfer.TransferID
+	State    transfer.State
+	Decision *ledger.Leaf
+}
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("transfer %s was decided again at release and is now %s", e.Transfer, e.State)
+}
+
+// Collect releases a transfer to its recipient: it decides again, writes the release leaf, and only then hands out the parcel. The
+// errors are ErrNotYours, *StateError, and *StoppedError when the fresh decision does not permit.
+func (x *Exchange) Collect(ctx context.Context, by Principal, id transfer.TransferID) (delivery.Parcel, error) {
+	t, err := x.cfg.Store.Transfer(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && t.Recipient != by.Partner {
+		return delivery.Parcel{}, ErrNotYours
+	}
+	if err != nil {
+		return delivery.Parcel{}, fmt.Errorf("read transfer %s: %w", id, err)
+	}
+	return x.release(ctx, actorOf(by), &t)
+}
+
+// release reads the payload outside the commit, where many can do so at once, and settles everything else inside it.
+func (x *Exchange) release(ctx context.Context, actor ledger.Actor, t *store.Transfer) (delivery.Parcel, error) {
+	if !t.State.Collectable() {
+		return delivery.Parcel{}, &StateError{Transfer: t.ID, State: t.State, Asked: "collected"}
+	}
+	p, err := x.cfg.Store.Payload(ctx, t.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		// It was acknowledged, stopped or expired since the transfer was read.
+		return delivery.Parcel{}, &StateError{Transfer: t.ID, State: transfer.Expired, Asked: "collected"}
+	}
+	if err != nil {
+		return delivery.Parcel{}, fmt.Errorf("read the payload of %s: %w", t.ID, err)
+	}
+	stored, err := x.unpack(t, p)
+	if err != nil {
+		return delivery.Parcel{}, err
+	}
+	op := &release{x: x, actor: actor, id: t.ID, stored: stored}
+	if err := x.do(ctx, op); err != nil {
+		return delivery.Parcel{}, err
+	}
+	if op.stopped != nil {
+		return delivery.Parcel{}, op.stopped
+	}
+	parcel, err := delivery.NewParcel(op.leaf, op.index, op.dataset, stored.nonce, x.disclosure(op))
+	if err != nil {
+		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", t.ID, err)
+	}
+	return parcel, nil
+}
+
+type release struct {
+	x      *Exchange
+	actor  ledger.Actor
+	id     transfer.TransferID
+	stored *contents
+
+	transfer store.Transfer
+	leaf     *ledger.Leaf
+	index    int64
+	dataset  []byte
+	flow     *agreement.Flow
+	stopped  *StoppedError
+}
+
+func (r *release) reads(n *needs) { n.transfers = append(n.transfers, r.id) }
+
+func (r *release) judge(c *commit) error {
+	r.stopped = nil
+	t := c.transfers[r.id]
+	if t == nil {
+		return ErrNotYours
+	}
+	if !t.State.Collectable() {
+		return &StateError{Transfer: t.ID, State: t.State, Asked: "collected"}
+	}
+	people, err := c.subjectsOf(t, r.stored)
+	if err != nil {
+		return err
+	}
+	d := c.decide(t, r.stored.doc.Contract, undertakingOf(t), people)
+	if !d.Outcome.Permits() {
+		l, err := c.withdraw(r.actor, t, r.stored, &d, people)
+		if err != nil {
+			return err
+		}
+		r.stopped = &StoppedError{Transfer: t.ID, State: t.State, Decision: l}
+		return nil
+	}
+	if r.dataset, err = c.datasetOf(t, r.stored, &d); err != nil {
+		return err
+	}
+	l := c.leafOf(ledger.KindRelease, r.actor, t, r.stored.doc.Contract, &d, people)
+	l.State = transfer.Released
+	l.Payload = seal.Digest(r.stored.nonce, r.dataset)
+	r.leaf, r.flow = l, d.Flow
+	r.index = c.leaf(l)
+	if err := c.move(t, transfer.Released, d.Agreement.Flow, r.index); err != nil {
+		return err
+	}
+	r.transfer = *t
+	return nil
+}
+
+// datasetOf gives what may go now: the stored bytes, or less. A transform has been done when the message was accepted, so only
+// items that have since been lost are cut.
+func (c *commit) datasetOf(t *store.Transfer, s *contents, d *policy.Decision) ([]byte, error) {
+	parts := make([]dataset.Part, len(d.Subjects))
+	whole := true
+	for i := range d.Subjects {
+		parts[i].Items = d.Subjects[i].Items
+		whole = whole && s.doc.Subjects[i].Items.Minus(d.Subjects[i].Items).Empty()
+	}
+	if whole {
+		return s.dataset, nil
+	}
+	data, err := dataset.Cut(s.doc, parts)
+	if err != nil {
+		return nil, fmt.Errorf("cut the dataset of %s again: %w", t.ID, err)
+	}
+	return data, nil
+}
+
+// withdraw takes back a transfer that a fresh decision does not permit. A refusal ends it and destroys its payload; a hold keeps it
+// for a person, unless it has been released before: then it ends too.
+func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, s *contents, d *policy.Decision, people []subject) (*ledger.Leaf, error) {
+	to := transfer.Stopped
+	switch {
+	case t.State == transfer.Queued && d.Outcome == transfer.Hold:
+		to = transfer.Held
+	case t.State == transfer.Held:
+		to = transfer.Refused
+	}
+	if err := c.move(t, to, "", -1); err != nil {
+		return nil, err
+	}
+	l := c.leafOf(ledger.KindDecision, actor, t, s.doc.Contract, d, people)
+	l.State = to
+	c.leaf(l)
+	c.done = append(c.done, t.ID)
+	if to != transfer.Held {
+		c.erase = append(c.erase, t.ID)
+	}
+	return l, nil
+}
+
+func (x *Exchange) disclosure(r *release) delivery.Disclosure {
+	d := delivery.Disclosure{
+		TransferID: r.transfer.ID, MessageType: r.transfer.Type, Sender: r.transfer.Sender, Purpose: r.transfer.Purpose,
+		Service: r.transfer.Service, CorrelationID: r.transfer.CorrelationID, Outcome: r.leaf.Outcome,
+		OnwardSharing: "no", ReleasedAt: r.leaf.At,
+	}
+	if a := r.leaf.Agreement; a != nil {
+		d.Agreement = delivery.AgreementRef{ID: a.ID, Version: a.Version, Digest: a.Digest, Flow: a.Flow}
+	}
+	if f := r.flow; f != nil {
+		d.LawfulBasis = delivery.LawfulBasis{Article6: f.Basis.Article6, Article9: f.Basis.Article9, Schedule1: f.Basis.Schedule1}
+	}
+	for _, s := range r.leaf.Subjects {
+		d.Consents = append(d.Consents, s.Consents...)
+		d.Stripped = append(d.Stripped, s.Stripped...)
+	}
+	d.Log = delivery.LogRef{Origin: x.cfg.Origin, Index: r.index}
+	return d
+}
+
+func newNonce() (n [32]byte) {
+	rand.Read(n[:]) //nolint:errcheck // crypto/rand.Read never fails: it ends the process instead
+	return n
+}

@@ -1,0 +1,190 @@
+// Package seal keeps payloads unreadable at rest and people unknown by name.
+//
+// A payload is sealed with an AES-256-GCM key of its own, made for one transfer and bound to its id; that key is wrapped by the
+// hub's key-encryption key. Destroying the wrapped key therefore erases the payload, in every copy and backup of the database
+// that does not also hold the wrapped key, without touching anything else. An identifier is kept as a keyed hash, and a
+// recipient may be given a pseudonym in its place that no other recipient can compare with its own.
+//
+// What holds:
+//
+//   - A sealed payload opens under its own transfer id and no other.
+//   - Nothing of a payload but its length can be read from a Sealed.
+//   - Identifier hashes and pseudonyms come from a secret of their own. It MUST NOT change: with another one the hub would know
+//     nobody any more, so consent withdrawn would stand again. Keys for sealing rotate; this secret does not.
+//   - Neither secret file is ever made beside the other: one of two missing is a loss to be mended, not a first start.
+//
+// # Where the keys live
+//
+// Two tink keysets in JSON: Config.KeyFile ("keys/seal.json") wraps payload keys, and "keys/seal-identifiers.json" beside it
+// hashes identifiers. They are made on the first start, readable by their owner alone, and refused if anybody else can read them.
+// Back them up apart from the database: whoever holds both can read everything, and without them nothing is left.
+//
+// With a key management service the same two files hold keysets that the service encrypted, and a copy of the disk is worth
+// nothing. The service is asked when a Sealer opens, not for each transfer. Any of tink's integrations will do; the server
+// that builds the Sealer imports one and passes what its client gives:
+//
+//	client, err := awskms.NewClientWithOptions("aws-kms://arn:aws:kms:eu-west-2:...")   // or gcpkms, hcvault
+//	kms, err := client.GetAEAD("aws-kms://arn:aws:kms:eu-west-2:...")
+//	sealer, err := seal.Open(seal.Config{KeyFile: "keys/seal.json", KMS: kms})
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
+	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"referralhub/hub/transfer"
+)
+
+// What Open's caller may want to tell apart.
+var (
+	ErrErased     = errors.New("the payload's key has been destroyed")
+	ErrUnreadable = errors.New("the payload does not open: it was altered, belongs to another transfer, or its wrapping key is gone")
+)
+
+// Sealed is a payload at rest: useless without the key-encryption key, and gone for ever when WrappedKey is destroyed.
+type Sealed struct {
+	Ciphertext []byte // nonce, AES-256-GCM ciphertext and tag: 28 bytes longer than the payload
+	WrappedKey []byte // the payload's key, encrypted by the key-encryption key: 65 bytes
+}
+
+// Config says where the keys are.
+type Config struct {
+	KeyFile string    // the key-encryption keyset; made together with its neighbour when neither is there
+	KMS     tink.AEAD // encrypts both keysets; when nil they are in clear and only the file's permissions protect them
+}
+
+// Sealer seals payloads with a key for each transfer and turns identifiers into keyed hashes. Safe for concurrent use.
+type Sealer struct {
+	cfg         Config
+	wrapping    atomic.Pointer[tink.AEAD]
+	identifiers []byte // HMAC-SHA256 key
+}
+
+// Open reads the keys, and makes them on the first start.
+func Open(cfg Config) (*Sealer, error) {
+	if err := createKeys(cfg); err != nil {
+		return nil, fmt.Errorf("create sealing keys: %w", err)
+	}
+	s := &Sealer{cfg: cfg}
+	if err := s.Reload(); err != nil {
+		return nil, err
+	}
+	handle, err := readKeyset(cfg.identifierFile(), cfg.KMS)
+	if err != nil {
+		return nil, fmt.Errorf("open identifier secret: %w", err)
+	}
+	if handle.Len() != 1 {
+		return nil, fmt.Errorf("open identifier secret: %s: it holds %d keys; restore the file with the one it had, for it never rotates", cfg.identifierFile(), handle.Len())
+	}
+	entry, err := handle.Primary()
+	if err != nil {
+		return nil, fmt.Errorf("open identifier secret: %s: %w", cfg.identifierFile(), err)
+	}
+	key, ok := entry.Key().(*hmacprf.Key)
+	if !ok {
+		return nil, fmt.Errorf("open identifier secret: %s: it is not an HMAC secret; the two key files may have been swapped", cfg.identifierFile())
+	}
+	s.identifiers = key.KeyBytes().Data(insecuresecretdataaccess.Token{})
+	return s, nil
+}
+
+// Reload reads the key-encryption keys again, after Rotate. What is under way goes on with those it has.
+func (s *Sealer) Reload() error {
+	handle, err := readKeyset(s.cfg.KeyFile, s.cfg.KMS)
+	if err != nil {
+		return fmt.Errorf("open sealing keys: %w", err)
+	}
+	wrapping, err := aead.New(handle)
+	if err != nil {
+		return fmt.Errorf("open sealing keys: %s: %w", s.cfg.KeyFile, err)
+	}
+	s.wrapping.Store(&wrapping)
+	return nil
+}
+
+// Seal encrypts a payload under a key of its own that opens only for this transfer.
+func (s *Sealer) Seal(id transfer.TransferID, plaintext []byte) (Sealed, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	defer clear(key)
+	payload, err := payloadCipher(key)
+	if err != nil {
+		return Sealed{}, fmt.Errorf("seal payload of %s: %w", id, err)
+	}
+	wrapped, err := (*s.wrapping.Load()).Encrypt(key, wrapContext(id))
+	if err != nil {
+		return Sealed{}, fmt.Errorf("wrap payload key of %s: %w", id, err)
+	}
+	return Sealed{Ciphertext: payload.Seal(nil, nil, plaintext, []byte(id)), WrappedKey: wrapped}, nil
+}
+
+// Open gives the payload back. It is ErrErased when the wrapped key is gone and ErrUnreadable when the payload does not open.
+func (s *Sealer) Open(id transfer.TransferID, sealed Sealed) ([]byte, error) {
+	if len(sealed.WrappedKey) == 0 {
+		return nil, fmt.Errorf("open payload of %s: %w", id, ErrErased)
+	}
+	key, err := (*s.wrapping.Load()).Decrypt(sealed.WrappedKey, wrapContext(id))
+	if err != nil {
+		return nil, fmt.Errorf("unwrap payload key of %s: %w", id, ErrUnreadable)
+	}
+	defer clear(key)
+	payload, err := payloadCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("open payload of %s: %w", id, ErrUnreadable)
+	}
+	plaintext, err := payload.Open(nil, nil, sealed.Ciphertext, []byte(id))
+	if err != nil {
+		return nil, fmt.Errorf("open payload of %s: %w", id, ErrUnreadable)
+	}
+	return plaintext, nil
+}
+
+// payloadCipher is the standard library's AES-GCM: tink's envelope gives one blob in which the wrapped key cannot be destroyed
+// alone, does not bind it to the transfer, and costs more for building its primitive from a protocol buffer each time.
+func payloadCipher(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func wrapContext(id transfer.TransferID) []byte {
+	return append([]byte("referralhub payload key "), id...)
+}
+
+// Commitment is what a leaf says of a subject: SHA-256(salt || subject id), hex. Unlinkable once the salt is destroyed.
+func Commitment(salt [32]byte, id transfer.SubjectID) string {
+	sum := sha256.Sum256(append(salt[:], id...))
+	return hex.EncodeToString(sum[:])
+}
+
+// NewSubject makes a pseudonym for a person not seen before, 128 random bits in hex, and the salt of its commitment.
+func NewSubject() (transfer.SubjectID, [32]byte) {
+	var id [16]byte
+	var salt [32]byte
+	rand.Read(id[:])
+	rand.Read(salt[:])
+	return transfer.SubjectID(hex.EncodeToString(id[:])), salt
+}
+
+// Digest is what a release leaf says of a dataset: "hmac-sha256:" and hex. The nonce is random and fresh for each release and
+// goes to the recipient with the dataset, so that the two of them can prove what was sent, and nobody who guesses at a dataset
+// can confirm the guess from the log; once it is destroyed nobody can.
+func Digest(nonce [32]byte, payload []byte) string {
+	mac := hmac.New(sha256.New, nonce[:])
+	mac.Write(payload)
+	return "hmac-sha256:" + hex.EncodeToString(mac.Sum(nil))
+}

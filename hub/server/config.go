@@ -1,0 +1,166 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is the hub's one configuration file. Its zero value is a hub for one county on one machine: SQLite, embedded NATS, and keys
+// of its own making, all under Data. A new field must have a zero value that works, so that an older file still starts a newer hub.
+type Config struct {
+	// Data is the folder of everything the hub keeps: keys, the database, JetStream, partners' public keys. "data" when empty.
+	Data string `yaml:"data"`
+	// Listen is the address of the API: "127.0.0.1:8443" when empty.
+	Listen string `yaml:"listen"`
+	// URL is where partners reach the hub; it is the issuer of tokens. "https://" and Listen when empty.
+	URL string `yaml:"url"`
+	TLS TLS    `yaml:"tls"`
+	// Database is a PostgreSQL URL; empty means SQLite in Data. ${NAME} is taken from the environment.
+	Database string `yaml:"database"`
+	NATS     NATS   `yaml:"nats"`
+	// Agreements is the folder of partners and agreements, by county; empty means those built into the hub.
+	Agreements string `yaml:"agreements"`
+	// Origin names this copy's log, and must never change: the host of URL and "/log/1" when empty.
+	Origin   string        `yaml:"origin"`
+	Webhooks Webhooks      `yaml:"webhooks"`
+	Limits   Limits        `yaml:"limits"`
+	Keep     Keep          `yaml:"keep"`
+	LogLevel string        `yaml:"log_level"` // debug, info, warn, error: info when empty
+	Grace    time.Duration `yaml:"grace"`     // how long a shutdown may take: 20 s when zero
+}
+
+// TLS says how the API is protected on the way.
+type TLS struct {
+	Cert string `yaml:"cert"` // PEM files; both empty: the hub makes a certificate authority of its own under Data
+	Key  string `yaml:"key"`
+	Off  bool   `yaml:"off"` // plain HTTP: refused unless Listen is a loopback address (a proxy on this machine ends TLS)
+}
+
+// NATS says where the bus is.
+type NATS struct {
+	URL         string `yaml:"url"` // empty: embedded
+	Credentials string `yaml:"credentials"`
+	Listen      string `yaml:"listen"` // loopback port of the embedded server, for partners on this machine: none when empty
+	Replicas    int    `yaml:"replicas"`
+}
+
+// Webhooks says where notices may go.
+type Webhooks struct {
+	// AllowHosts are hosts that may be called although they are on a private network. Empty: none.
+	AllowHosts []string `yaml:"allow_hosts"`
+}
+
+// Limits bound what the hub takes on at once.
+type Limits struct {
+	BodyBytes int64 `yaml:"body_bytes"` // 1 MiB when zero
+	InFlight  int   `yaml:"in_flight"`  // 128 when zero
+}
+
+// Keep says how long payloads stay (domain.md section 10.4, hub defaults).
+type Keep struct {
+	Queued time.Duration `yaml:"queued"` // 14 days when zero
+	Held   time.Duration `yaml:"held"`   // 30 days when zero
+}
+
+// ReadConfig reads a configuration file strictly: an unknown key is a fault with its line. A name of "" is the zero Config. change lays
+// flags over the file before what is left empty gets its default; it may be nil.
+func ReadConfig(name string, change func(*Config)) (Config, error) {
+	var cfg Config
+	if name != "" {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return cfg, fmt.Errorf("read the configuration: %w", err)
+		}
+		err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&cfg)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return cfg, fmt.Errorf("configuration %s: %s", name, yaml.FormatError(err, false, true))
+		}
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return cfg.withDefaults()
+}
+
+// withDefaults fills what is empty and reports everything that is wrong, not the first thing.
+func (c Config) withDefaults() (Config, error) {
+	c.Data = cmp.Or(c.Data, "data")
+	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8443")
+	c.LogLevel = cmp.Or(c.LogLevel, "info")
+	c.Grace = cmp.Or(c.Grace, 20*time.Second)
+	c.Database = os.Expand(c.Database, os.Getenv)
+	scheme := "https"
+	if c.TLS.Off {
+		scheme = "http"
+	}
+	c.URL = strings.TrimSuffix(cmp.Or(c.URL, scheme+"://"+c.Listen), "/")
+
+	var faults []error
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		faults = append(faults, fmt.Errorf("listen: %q is not host:port", c.Listen))
+	}
+	if c.TLS.Off && !loopback(host) {
+		faults = append(faults, fmt.Errorf("tls.off: plain HTTP is for a loopback address, and listen is %s; give tls.cert and tls.key, or leave both out", c.Listen))
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		faults = append(faults, errors.New("tls: cert and key go together"))
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		faults = append(faults, fmt.Errorf("url: %q is not where an API can be", c.URL))
+	} else {
+		c.Origin = cmp.Or(c.Origin, u.Hostname()+"/log/1")
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		faults = append(faults, errors.New("database: give a postgres:// URL, or leave it out for SQLite"))
+	}
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		faults = append(faults, fmt.Errorf("log_level: %q is none of debug, info, warn, error", c.LogLevel))
+	}
+	if c.Limits.BodyBytes < 0 || c.Limits.InFlight < 0 || c.Keep.Queued < 0 || c.Keep.Held < 0 {
+		faults = append(faults, errors.New("limits and keep: a number may not be negative"))
+	}
+	return c, errors.Join(faults...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Print writes the configuration as a file, with secrets masked.
+func (c Config) Print(w io.Writer) error {
+	if u, err := url.Parse(c.Database); err == nil && u.User != nil {
+		c.Database = u.Redacted()
+	}
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("print the configuration: %w", err)
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// VerifierFile holds the public key of the hub's log, for whoever verifies it.
+func (c Config) VerifierFile() string { return c.path("keys", "log.vkey") }
+
+// AuthorityFile holds the certificate that partners trust when the hub makes its own.
+func (c Config) AuthorityFile() string { return c.path("tls", "ca.pem") }
+
+func (c Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.Data}, parts...)...)
+}

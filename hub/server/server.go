@@ -1,0 +1,397 @@
+// Package server is the composition root: it builds the hub from its configuration in the order of the floors, runs it, and drains it
+// from the top down. It holds no rules.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"referralhub/adapters/mailbox"
+	"referralhub/adapters/webhook"
+	"referralhub/hub/agreement"
+	"referralhub/hub/api"
+	"referralhub/hub/auth"
+	"referralhub/hub/bus"
+	"referralhub/hub/delivery"
+	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
+	"referralhub/hub/seal"
+	"referralhub/hub/store"
+	"referralhub/hub/store/postgres"
+	"referralhub/hub/store/sqlite"
+	"referralhub/hub/transfer"
+)
+
+// Hub is a hub that is built and listens, and does not work yet: Run makes it.
+type Hub struct {
+	cfg      Config
+	log      *slog.Logger
+	store    store.Store
+	bus      *bus.Bus
+	exchange *exchange.Exchange
+	worker   *delivery.Worker
+	webhook  *webhook.Adapter
+	clients  *auth.Clients
+	tokens   *auth.Tokens
+	api      *api.API
+	listener net.Listener
+	seen     string // fingerprint of the register in force
+}
+
+// OpenStore opens the database of a configuration.
+func OpenStore(ctx context.Context, cfg Config) (store.Store, error) {
+	if cfg.Database != "" {
+		s, err := postgres.Open(ctx, postgres.Config{URL: cfg.Database})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.path("hub.db")})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Open builds a hub. On an error nothing is left open.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (h *Hub, err error) {
+	h = &Hub{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if h.store, err = OpenStore(ctx, cfg); err != nil {
+		return nil, err
+	}
+	h.bus, err = bus.Open(ctx, bus.Config{
+		URL: cfg.NATS.URL, CredentialsFile: cfg.NATS.Credentials, Replicas: cfg.NATS.Replicas, ListenAddr: cfg.NATS.Listen,
+		StoreDir: cfg.path("jetstream"), Name: cfg.Origin, Grace: cfg.Grace, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var signer *ledger.Signer
+	if h.exchange, signer, err = openExchange(cfg, h.store, h.bus, log); err != nil {
+		return nil, err
+	}
+	if err := h.openDoors(signer); err != nil {
+		return nil, err
+	}
+	if err := h.openDelivery(); err != nil {
+		return nil, err
+	}
+	if h.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return h, nil
+}
+
+// openExchange builds the use cases over a store.
+func openExchange(cfg Config, st store.Store, p exchange.Publisher, log *slog.Logger) (*exchange.Exchange, *ledger.Signer, error) {
+	sealer, err := seal.Open(seal.Config{KeyFile: cfg.path("keys", "payload.json")})
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := cfg.logSigner()
+	if err != nil {
+		return nil, nil, err
+	}
+	index, err := cfg.index(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := exchange.New(exchange.Config{
+		Store: st, Sealer: sealer, Signer: signer, Origin: cfg.Origin, Index: index, Publisher: p, Log: log,
+		QueuedFor: cfg.Keep.Queued, HeldFor: cfg.Keep.Held,
+	})
+	return x, signer, err
+}
+
+// WithExchange opens the use cases for one act from the command line, beside a hub that may be running on the same store. Nothing is
+// delivered: what the act queues is in the outbox for the hub that runs.
+func WithExchange(ctx context.Context, cfg Config, log *slog.Logger, act func(*exchange.Exchange) error) error {
+	st, err := OpenStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close() //nolint:errcheck // every commit has been answered for
+	x, _, err := openExchange(cfg, st, nowhere{}, log)
+	if err != nil {
+		return err
+	}
+	commits := start(ctx, x.Run)
+	return errors.Join(act(x), commits.stop())
+}
+
+// nowhere leaves what is published to the outbox.
+type nowhere struct{}
+
+func (nowhere) Publish(context.Context, []bus.Message) error { return nil }
+
+// index loads the register, and refuses one with faults.
+func (c Config) index(log *slog.Logger) (*agreement.Index, error) {
+	index, faults, err := c.Register(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range faults {
+		if f.Warning {
+			log.Warn("agreement", "file", f.File, "line", f.Line, "rule", f.Rule, "detail", f.Detail)
+		}
+	}
+	if index == nil {
+		var text strings.Builder
+		if _, err := agreement.Check(&text, faults); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("the agreements have faults:\n%s", text.String())
+	}
+	return index, nil
+}
+
+// openDoors builds what partners come in by: their keys, the hub's tokens, and the API.
+func (h *Hub) openDoors(signer *ledger.Signer) error {
+	var err error
+	h.clients, err = auth.NewClients(auth.ClientsConfig{Audiences: []string{h.cfg.URL, h.cfg.URL + "/oauth/token"}})
+	if err != nil {
+		return err
+	}
+	if h.seen, err = h.cfg.fingerprint(); err != nil {
+		return err
+	}
+	keys, err := h.cfg.clientKeys(h.exchange.Index())
+	if err != nil {
+		return err
+	}
+	if err := h.clients.Replace(keys); err != nil {
+		return err
+	}
+	signing, err := h.cfg.tokenKeys()
+	if err != nil {
+		return err
+	}
+	h.tokens, err = auth.NewTokens(auth.TokensConfig{Issuer: h.cfg.URL, Keys: signing, Suspended: h.suspended})
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h.api, err = api.New(api.Config{
+		Exchange: h.exchange, Clients: h.clients, Tokens: h.tokens, Watcher: h.bus, Issuer: h.cfg.URL,
+		Source: func(ctx context.Context) ledger.Source { return h.store.Log(ctx, h.cfg.Origin) },
+		Origin: h.cfg.Origin, Verifier: signer.VerifierKey(), Ready: h.ready, Registry: registry, Log: h.log,
+		MaxBodyBytes: h.cfg.Limits.BodyBytes, MaxInFlight: h.cfg.Limits.InFlight,
+	})
+	return err
+}
+
+func (h *Hub) suspended(id transfer.PartnerID, _ transfer.SystemID) bool {
+	p, known := h.exchange.Index().Partner(id)
+	return !known || p.Suspended
+}
+
+func (h *Hub) ready(ctx context.Context) error {
+	return errors.Join(h.store.Ping(ctx), h.bus.Ping(ctx))
+}
+
+// openDelivery builds the adapters and the worker that drives them.
+func (h *Hub) openDelivery() error {
+	var err error
+	h.webhook, err = webhook.New(webhook.Config{Secrets: h.cfg.webhookSecrets, AllowHosts: h.cfg.Webhooks.AllowHosts})
+	if err != nil {
+		return err
+	}
+	h.worker, err = delivery.New(delivery.Config{
+		Bus: h.bus, Exchange: h.exchange, Log: h.log,
+		Adapters: map[string]delivery.Adapter{"mailbox": mailbox.New(h.bus), "webhook": h.webhook},
+		Partners: func(id transfer.PartnerID) (transfer.Partner, bool) {
+			p, known := h.exchange.Index().Partner(id)
+			if !known {
+				return transfer.Partner{}, false
+			}
+			return *p, true
+		},
+		Recipients: func() []transfer.PartnerID {
+			var ids []transfer.PartnerID
+			for _, p := range h.exchange.Index().Partners() {
+				ids = append(ids, p.ID)
+			}
+			return ids
+		},
+	})
+	return err
+}
+
+// URL is where partners reach the hub.
+func (h *Hub) URL() string { return h.cfg.URL }
+
+// Addr is where it listens.
+func (h *Hub) Addr() string { return h.listener.Addr().String() }
+
+// Run works until ctx ends, then drains: first no more is taken in, then what is being delivered is finished, then what is being
+// committed; then everything is closed.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.close()
+	commits := start(ctx, h.exchange.Run)
+	if err := h.exchange.Adopt(ctx, h.exchange.Index()); err != nil {
+		return errors.Join(err, commits.stop())
+	}
+	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload))
+	intake := start(ctx, h.serve, func(ctx context.Context) error {
+		return h.bus.Serve(ctx, bus.SubjectReferrals, 64, h.api.Intake)
+	})
+	h.log.InfoContext(ctx, "hub started", "url", h.cfg.URL, "listen", h.Addr(), "origin", h.cfg.Origin)
+	select {
+	case <-ctx.Done():
+	case <-commits.failed:
+	case <-work.failed:
+	case <-intake.failed:
+	}
+	return errors.Join(intake.stop(), work.stop(), commits.stop())
+}
+
+// stage is a set of components that end together.
+type stage struct {
+	cancel context.CancelFunc
+	group  *errgroup.Group
+	failed <-chan struct{} // closed when one of them has ended with an error, or been told to stop
+}
+
+// start runs components in a stage of their own, which ctx does not end: stop does, in its turn.
+func start(ctx context.Context, components ...func(context.Context) error) *stage {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range components {
+		group.Go(func() error { return run(ctx) })
+	}
+	return &stage{cancel: cancel, group: group, failed: ctx.Done()}
+}
+
+func (s *stage) stop() error {
+	s.cancel()
+	return s.group.Wait()
+}
+
+// serve answers HTTP until ctx ends and the requests in hand are answered.
+func (h *Hub) serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler: h.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 75 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}
+	server.RegisterOnShutdown(h.api.Close)
+	listener := h.listener
+	if !h.cfg.TLS.Off {
+		cert, err := h.cfg.certificate(time.Now())
+		if err != nil {
+			return err
+		}
+		listener = tls.NewListener(listener, &tls.Config{
+			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		})
+	}
+	drained := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.cfg.Grace)
+		defer cancel()
+		drained <- server.Shutdown(bounded)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-drained
+}
+
+// every calls f from time to time until ctx ends. f's errors are logged: the next call may do better.
+func (h *Hub) every(d time.Duration, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				if err := f(ctx); err != nil && ctx.Err() == nil {
+					h.log.ErrorContext(ctx, "housekeeping", "err", err)
+				}
+			}
+		}
+	}
+}
+
+// expire ends what is past its time, a page at a time.
+func (h *Hub) expire(ctx context.Context) error {
+	const page = 100
+	for {
+		n, err := h.exchange.Expire(ctx, page)
+		if err != nil || n < page {
+			return err
+		}
+	}
+}
+
+// reload puts a changed register in force. One with faults changes nothing.
+func (h *Hub) reload(ctx context.Context) error {
+	now, err := h.cfg.fingerprint()
+	if err != nil || now == h.seen {
+		return err
+	}
+	index, err := h.cfg.index(h.log)
+	if err != nil {
+		return fmt.Errorf("the register changed and is not taken over: %w", err)
+	}
+	keys, err := h.cfg.clientKeys(index)
+	if err != nil {
+		return err
+	}
+	if err := h.exchange.Adopt(ctx, index); err != nil {
+		return fmt.Errorf("the register changed and is not taken over: %w", err)
+	}
+	if err := h.clients.Replace(keys); err != nil {
+		return err
+	}
+	h.tokens.Flush()
+	h.seen = now
+	h.log.InfoContext(ctx, "register reloaded", "agreements", len(index.Agreements()), "partners", len(index.Partners()))
+	return nil
+}
+
+func (h *Hub) close() {
+	if h.listener != nil {
+		h.listener.Close() //nolint:errcheck // serve has closed it unless it never ran
+	}
+	if h.webhook != nil {
+		if err := h.webhook.Close(); err != nil {
+			h.log.Warn("close the webhooks", "err", err)
+		}
+	}
+	if h.bus != nil {
+		if err := h.bus.Close(); err != nil {
+			h.log.Warn("close the bus", "err", err)
+		}
+	}
+	if h.store != nil {
+		if err := h.store.Close(); err != nil {
+			h.log.Error("close the store", "err", err)
+		}
+	}
+}

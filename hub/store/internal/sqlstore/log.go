@@ -1,0 +1,150 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"referralhub/hub/ledger"
+	"referralhub/hub/store"
+	"referralhub/hub/transfer"
+)
+
+// Both move the head of a log and give its number, or no row when the head is not where the batch begins. The row stays locked until
+// the commit, so two writers of one log are one after the other and the second finds the head moved.
+const (
+	startLog = `INSERT INTO logs (origin, size, root, checkpoint) VALUES ($1, $2, $3, $4)
+	ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint WHERE logs.size = 0
+	RETURNING id`
+	extendLog = `UPDATE logs SET size = $2, root = $3, checkpoint = $4 WHERE origin = $1 AND size = $5 RETURNING id`
+
+	insertLeaves = `INSERT INTO leaves (log, idx, transfer_id, body) ROWS`
+	insertTiles  = `INSERT INTO tiles (log, level, idx, hashes) ROWS`
+)
+
+// AppendLog is store.Tx's.
+func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error {
+	if len(transfers) != len(b.Leaves) || b.Size != b.First+int64(len(b.Leaves)) {
+		return fmt.Errorf("append to log %s: %d leaves about %d transfers from %d to %d", origin, len(b.Leaves), len(transfers), b.First, b.Size)
+	}
+	head := Stmt{SQL: startLog, Args: []any{origin, b.Size, b.Root[:], blob(b.Checkpoint)}}
+	if b.First > 0 {
+		head = Stmt{SQL: extendLog, Args: append(head.Args, b.First)}
+	}
+	log, err := one(ctx, t.q, head, func(row Row, id *int64) error { return row.Scan(id) })
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("log %s does not end at %d: %w", origin, b.First, store.ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("append to log %s: %w", origin, err)
+	}
+	number := make([]int64, len(b.Leaves))
+	index := make([]int64, len(b.Leaves))
+	for i := range index {
+		number[i], index[i] = log, b.First+int64(i)
+	}
+	_, err = exec(ctx, t.q,
+		Stmt{SQL: insertLeaves, Rows: Columns{
+			number, index,
+			column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
+			column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
+		}},
+		Stmt{SQL: insertTiles, Rows: Columns{
+			column(b.Tiles, func(*ledger.Tile) int64 { return log }),
+			column(b.Tiles, func(tile *ledger.Tile) int64 { return int64(tile.Level) }),
+			column(b.Tiles, func(tile *ledger.Tile) int64 { return tile.Index }),
+			column(b.Tiles, func(tile *ledger.Tile) []byte { return tile.Hash }),
+		}})
+	if err != nil {
+		return fmt.Errorf("append to log %s: %w", origin, err)
+	}
+	return nil
+}
+
+// Log reads one log. A log that was never written to has size 0 and no checkpoint.
+func (r reads) Log(ctx context.Context, origin string) ledger.Source {
+	return &source{ctx: ctx, q: r.q, origin: origin}
+}
+
+// source is a log at rest, read under the context it was asked for with: ledger.Source takes none.
+type source struct {
+	ctx    context.Context
+	q      Querier
+	origin string
+}
+
+const logHead = `SELECT size, checkpoint FROM logs WHERE origin = $1`
+
+// Head gives the size and the checkpoint of the last commit.
+func (s *source) Head() (int64, []byte, error) {
+	type head struct {
+		size       int64
+		checkpoint []byte
+	}
+	h, err := one(s.ctx, s.q, Stmt{SQL: logHead, Args: []any{s.origin}}, func(row Row, h *head) error {
+		return row.Scan(&h.size, &h.checkpoint)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, nil, fmt.Errorf("read head of log %s: %w", s.origin, err)
+	}
+	return h.size, h.checkpoint, nil
+}
+
+const logLeaves = `SELECT idx, body FROM leaves
+	WHERE log = (SELECT id FROM logs WHERE origin = $1) AND idx >= $2 AND idx < $3 ORDER BY log, idx`
+
+// Leaves gives the encoded leaves from to to, the latter excluded. ErrNotFound when one of them is absent.
+func (s *source) Leaves(from, to int64) ([][]byte, error) {
+	if from < 0 || to < from {
+		return nil, fmt.Errorf("read leaves %d to %d of log %s: no such range", from, to, s.origin)
+	}
+	next := from
+	leaves, err := query(s.ctx, s.q, Stmt{SQL: logLeaves, Args: []any{s.origin, from, to}}, func(row Row, leaf *[]byte) error {
+		var index int64
+		if err := row.Scan(&index, leaf); err != nil {
+			return err
+		}
+		if index != next {
+			return fmt.Errorf("leaf %d: %w", next, store.ErrNotFound)
+		}
+		next++
+		return nil
+	})
+	if err == nil && next != to {
+		err = fmt.Errorf("leaf %d: %w", next, store.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read leaves %d to %d of log %s: %w", from, to, s.origin, err)
+	}
+	return leaves, nil
+}
+
+const logTile = `SELECT hashes FROM tiles WHERE log = (SELECT id FROM logs WHERE origin = $1) AND level = $2 AND idx = $3`
+
+// Tile gives a full tile; ErrNotFound when it is absent.
+func (s *source) Tile(level int, index int64) ([]byte, error) {
+	tile, err := one(s.ctx, s.q, Stmt{SQL: logTile, Args: []any{s.origin, int64(level), index}}, func(row Row, b *[]byte) error {
+		return row.Scan(b)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read tile %d/%d of log %s: %w", level, index, s.origin, err)
+	}
+	return tile, nil
+}
+
+const origins = `SELECT origin FROM logs ORDER BY origin`
+
+// Origins lists the logs there are.
+func (r reads) Origins(ctx context.Context) ([]string, error) {
+	return query(ctx, r.q, Stmt{SQL: origins}, func(row Row, o *string) error { return row.Scan(o) })
+}
+
+const leavesOf = `SELECT logs.origin, l.idx, l.transfer_id FROM leaves AS l CROSS JOIN logs
+	WHERE l.transfer_id IN (ROWS) AND l.transfer_id <> '' AND logs.id = l.log ORDER BY l.transfer_id, logs.origin, l.idx`
+
+// LeavesOf is store.Store's: by transfer, log and index.
+func (r reads) LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]store.LeafRef, error) {
+	return query(ctx, r.q, Stmt{SQL: leavesOf, Rows: keys(ids)}, func(row Row, l *store.LeafRef) error {
+		return row.Scan(&l.Origin, &l.Index, &l.Transfer)
+	})
+}

@@ -1,0 +1,127 @@
+-- Times are microseconds since 1970, UTC. Keys sort by their bytes (COLLATE "C"), whatever the language of the database.
+-- There are no foreign keys: one writer writes all of a transfer in one commit, and each would cost a look-up and a row lock on the
+-- hot path.
+
+CREATE TABLE transfers (
+	id             TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	sender         TEXT COLLATE "C" NOT NULL,
+	sender_system  TEXT             NOT NULL,
+	message_id     TEXT COLLATE "C" NOT NULL,
+	body_digest    BYTEA            NOT NULL,
+	correlation_id TEXT             NOT NULL,
+	recipient      TEXT COLLATE "C" NOT NULL,
+	type           TEXT             NOT NULL,
+	purpose        TEXT             NOT NULL,
+	service        TEXT             NOT NULL,
+	undertaking    TEXT             NOT NULL,
+	flow           TEXT             NOT NULL,
+	push           BIGINT           NOT NULL CHECK (push IN (0, 1)),
+	state          TEXT COLLATE "C" NOT NULL,
+	created_at     BIGINT           NOT NULL,
+	updated_at     BIGINT           NOT NULL,
+	expires_at     BIGINT           NOT NULL,
+	log            TEXT             NOT NULL,
+	decision_leaf  BIGINT           NOT NULL,
+	release_leaf   BIGINT           NOT NULL
+) WITH (fillfactor = 80); -- each is updated a few times soon after it is written: leave room for it on its own page
+
+-- A sender's message id is its idempotency key.
+CREATE UNIQUE INDEX transfers_message ON transfers (sender, message_id, recipient);
+-- What waits for a recipient: as small as the backlog, whatever the size of the table.
+CREATE INDEX transfers_inbox ON transfers (recipient, id) WHERE state IN ('queued', 'released');
+-- What waits for a person.
+CREATE INDEX transfers_state ON transfers (state, id);
+
+CREATE TABLE payloads (
+	transfer_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	ciphertext  BYTEA            NOT NULL,
+	wrapped_key BYTEA            NOT NULL,
+	nonce       BYTEA            NOT NULL,
+	expires_at  BIGINT           NOT NULL -- the transfer's, so that only what still has a payload is looked through
+) WITH (
+	-- A sealed payload does not compress, and one of a few kilobytes is written twice as fast beside its row as out of line.
+	toast_tuple_target = 8160,
+	-- Every payload is deleted soon: clean up by count, not when a fifth of a table that may be empty has gone.
+	autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000
+);
+ALTER TABLE payloads ALTER COLUMN ciphertext SET STORAGE MAIN;
+
+CREATE INDEX payloads_expiry ON payloads (expires_at);
+
+CREATE TABLE subjects (
+	id   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	salt BYTEA            NOT NULL
+);
+
+CREATE TABLE identifiers (
+	hash       BYTEA            NOT NULL PRIMARY KEY,
+	subject_id TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE transfer_subjects (
+	transfer_id TEXT COLLATE "C" NOT NULL,
+	role        TEXT COLLATE "C" NOT NULL,
+	position    BIGINT           NOT NULL,
+	subject_id  TEXT COLLATE "C" NOT NULL,
+	PRIMARY KEY (transfer_id, role, position)
+);
+
+CREATE INDEX transfer_subjects_subject ON transfer_subjects (subject_id);
+
+CREATE TABLE consents (
+	id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	subject_id  TEXT COLLATE "C" NOT NULL,
+	recorded_by TEXT             NOT NULL,
+	at          BIGINT           NOT NULL,
+	body        BYTEA            NOT NULL
+);
+
+CREATE INDEX consents_subject ON consents (subject_id);
+
+CREATE TABLE outbox (
+	transfer_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	recipient   TEXT             NOT NULL,
+	due         BIGINT           NOT NULL,
+	attempt     BIGINT           NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
+
+CREATE INDEX outbox_due ON outbox (due);
+
+-- The heads of the disclosure logs, one for each copy of the hub that ever wrote here. The number stands for the origin in every leaf.
+CREATE TABLE logs (
+	id         BIGINT           NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	origin     TEXT COLLATE "C" NOT NULL,
+	size       BIGINT           NOT NULL,
+	root       BYTEA            NOT NULL,
+	checkpoint BYTEA            NOT NULL
+) WITH (fillfactor = 20); -- updated by every commit
+
+CREATE UNIQUE INDEX logs_origin ON logs (origin);
+
+CREATE TABLE leaves (
+	log         BIGINT           NOT NULL,
+	idx         BIGINT           NOT NULL,
+	transfer_id TEXT COLLATE "C" NOT NULL, -- empty when the leaf is about no transfer
+	body        BYTEA            NOT NULL,
+	PRIMARY KEY (log, idx)
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE leaves ALTER COLUMN body SET STORAGE MAIN;
+
+CREATE INDEX leaves_transfer ON leaves (transfer_id) WHERE transfer_id <> '';
+
+CREATE TABLE tiles (
+	log    BIGINT NOT NULL,
+	level  BIGINT NOT NULL,
+	idx    BIGINT NOT NULL,
+	hashes BYTEA  NOT NULL,
+	PRIMARY KEY (log, level, idx)
+);
+ALTER TABLE tiles ALTER COLUMN hashes SET STORAGE EXTERNAL; -- hashes do not compress
+
+-- Client assertions that were used, until they expire by themselves.
+CREATE TABLE assertions (
+	digest BYTEA  NOT NULL PRIMARY KEY,
+	until  BIGINT NOT NULL
+);
+
+CREATE INDEX assertions_until ON assertions (until);

@@ -1,0 +1,227 @@
+// Package postgres keeps the hub's durable state in PostgreSQL 14 or newer, for a hub that runs as several copies. The statements are those
+// of package sqlstore; here is how they reach the server: each group of new rows as arrays, all statements of a step in one round trip.
+//
+// Transactions run at READ COMMITTED. What must not change under a decision is locked by row (LockTransfers, LockSubjects, the head of the
+// log), always in id order, and what must not exist twice has a unique index.
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"referralhub/hub/store"
+	"referralhub/hub/store/internal/sqlstore"
+)
+
+// Config says where the database is.
+type Config struct {
+	URL      string            // postgres://user@host/database?…, or key=value pairs; the usual PG… variables fill what is left out
+	MaxConns int               // connections at most; default 16
+	ExecMode pgx.QueryExecMode // default: cached prepared statements; pgx.QueryExecModeExec behind a pooler that does not keep sessions
+}
+
+// Store is the hub's state in a PostgreSQL database.
+type Store struct{ *sqlstore.Store }
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrationLock is the advisory lock that copies of the hub take while they bring the schema up to date.
+const migrationLock = 0x7265666572 // "refer"
+
+// session is set on every connection. Statements here always have an index to use, and a plan is kept for as long as the connection: one that was
+// made while a table was small must not be a scan that lasts until the table is large. Plans at that price would set off the JIT
+// compiler, which costs more than any of them. The timeouts turn a copy of the hub that hangs into an error for the others.
+const session = `SET enable_seqscan = off; SET jit = off; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'`
+
+// Open connects, brings the schema up to date and refuses a server whose commits are not durable.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read PostgreSQL URL: %w", err)
+	}
+	pc.MaxConns = int32(cmp.Or(cfg.MaxConns, 16)) //nolint:gosec // a handful
+	pc.ConnConfig.DefaultQueryExecMode = cfg.ExecMode
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, session).ReadAll()
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	d := &db{querier{pool}, pool}
+	if err := d.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Store{sqlstore.New(d)}, nil
+}
+
+// db is the engine.
+type db struct {
+	querier
+	pool *pgxpool.Pool
+}
+
+func (d *db) prepare(ctx context.Context) error {
+	var fsync, commits string
+	const durability = `SELECT coalesce(current_setting('fsync', true), ''), coalesce(current_setting('synchronous_commit', true), '')`
+	if err := d.pool.QueryRow(ctx, durability).Scan(&fsync, &commits); err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	if fsync == "off" || commits == "off" {
+		return fmt.Errorf("PostgreSQL does not keep what it commits (fsync %s, synchronous_commit %s): turn both on", fsync, commits)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+			return fmt.Errorf("wait for another copy's migration: %w", err)
+		}
+		script := func(ctx context.Context, text string) error {
+			_, err := tx.Conn().PgConn().Exec(ctx, text).ReadAll()
+			return err
+		}
+		return sqlstore.Migrate(ctx, querier{tx}, script, files)
+	})
+}
+
+func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) error) error {
+	tx, err := d.pool.Begin(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	// After a commit this does nothing. It must reach the server even if ctx has ended, or the connection is lost.
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = tx.Rollback(ctx)
+	}()
+	if err := f(querier{tx}); err != nil {
+		return err
+	}
+	err = tx.Commit(ctx)
+	if busy := translate(err); errors.Is(busy, store.ErrBusy) {
+		return busy // the server says that it rolled back
+	}
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func (d *db) Ping(ctx context.Context) error { return translate(d.pool.Ping(ctx)) }
+
+func (d *db) Close() error {
+	d.pool.Close()
+	return nil
+}
+
+// querier sends statements over the pool or a transaction.
+type querier struct {
+	conn interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	}
+}
+
+func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int64, err error) {
+	counts = make([]int64, len(stmts))
+	if len(stmts) == 1 {
+		sql, args := compose(stmts[0])
+		tag, err := q.conn.Exec(ctx, sql, args...)
+		counts[0] = tag.RowsAffected()
+		return counts, translate(err)
+	}
+	batch := &pgx.Batch{}
+	for _, s := range stmts {
+		sql, args := compose(s)
+		batch.Queue(sql, args...)
+	}
+	results := q.conn.SendBatch(ctx, batch)
+	defer func() {
+		if e := results.Close(); err == nil {
+			err = translate(e)
+		}
+	}()
+	for i := range counts {
+		tag, err := results.Exec()
+		if err != nil {
+			return nil, translate(err)
+		}
+		counts[i] = tag.RowsAffected()
+	}
+	return counts, nil
+}
+
+func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
+	sql, args := compose(s)
+	rows, err := q.conn.Query(ctx, sql, args...)
+	if err != nil {
+		return translate(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return translate(rows.Err())
+}
+
+// compose puts arrays in place of the word ROWS.
+func compose(s sqlstore.Stmt) (string, []any) {
+	if s.Rows == nil {
+		return s.SQL, s.Args
+	}
+	var arrays strings.Builder
+	arrays.WriteString("SELECT * FROM unnest(")
+	for i, column := range s.Rows {
+		if i > 0 {
+			arrays.WriteString(", ")
+		}
+		arrays.WriteString("$" + strconv.Itoa(i+1))
+		switch column.(type) {
+		case []int64:
+			arrays.WriteString("::bigint[]")
+		case []string:
+			arrays.WriteString("::text[]")
+		case [][]byte:
+			arrays.WriteString("::bytea[]")
+		}
+	}
+	arrays.WriteString(")")
+	return strings.Replace(s.SQL, "ROWS", arrays.String(), 1), s.Rows
+}
+
+// translate gives the server's errors the store's names. https://www.postgresql.org/docs/current/errcodes-appendix.html
+func translate(err error) error {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	switch e.Code {
+	case "23505": // unique_violation
+		return fmt.Errorf("%w: %w", store.ErrConflict, err)
+	case "40001", "40P01", "55P03": // serialization_failure, deadlock_detected, lock_not_available
+		return fmt.Errorf("%w: %w", store.ErrBusy, err)
+	}
+	return err
+}
+
+var _ store.Store = (*Store)(nil)

@@ -1,0 +1,119 @@
+-- Times are microseconds since 1970, UTC. A table keyed by something other than a whole number has no rowid where its rows are
+-- small; where they are large it has one, because a clustered row over a quarter of a page would spill.
+-- There are no foreign keys: one writer writes all of a transfer in one commit, and each would cost a look-up on the hot path.
+
+CREATE TABLE transfers (
+	id             TEXT    NOT NULL PRIMARY KEY,
+	sender         TEXT    NOT NULL,
+	sender_system  TEXT    NOT NULL,
+	message_id     TEXT    NOT NULL,
+	body_digest    BLOB    NOT NULL,
+	correlation_id TEXT    NOT NULL,
+	recipient      TEXT    NOT NULL,
+	type           TEXT    NOT NULL,
+	purpose        TEXT    NOT NULL,
+	service        TEXT    NOT NULL,
+	undertaking    TEXT    NOT NULL,
+	flow           TEXT    NOT NULL,
+	push           INTEGER NOT NULL CHECK (push IN (0, 1)),
+	state          TEXT    NOT NULL,
+	created_at     INTEGER NOT NULL,
+	updated_at     INTEGER NOT NULL,
+	expires_at     INTEGER NOT NULL,
+	log            TEXT    NOT NULL,
+	decision_leaf  INTEGER NOT NULL,
+	release_leaf   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A sender's message id is its idempotency key.
+CREATE UNIQUE INDEX transfers_message ON transfers (sender, message_id, recipient);
+-- What waits for a recipient: as small as the backlog, whatever the size of the table.
+CREATE INDEX transfers_inbox ON transfers (recipient, id) WHERE state IN ('queued', 'released');
+-- What waits for a person.
+CREATE INDEX transfers_state ON transfers (state, id);
+
+CREATE TABLE payloads (
+	transfer_id TEXT    NOT NULL PRIMARY KEY,
+	ciphertext  BLOB    NOT NULL,
+	wrapped_key BLOB    NOT NULL,
+	nonce       BLOB    NOT NULL,
+	expires_at  INTEGER NOT NULL -- the transfer's, so that only what still has a payload is looked through
+) STRICT;
+
+CREATE INDEX payloads_expiry ON payloads (expires_at);
+
+CREATE TABLE subjects (
+	id   TEXT NOT NULL PRIMARY KEY,
+	salt BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identifiers (
+	hash       BLOB NOT NULL PRIMARY KEY,
+	subject_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE transfer_subjects (
+	transfer_id TEXT    NOT NULL,
+	role        TEXT    NOT NULL,
+	position    INTEGER NOT NULL,
+	subject_id  TEXT    NOT NULL,
+	PRIMARY KEY (transfer_id, role, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX transfer_subjects_subject ON transfer_subjects (subject_id);
+
+CREATE TABLE consents (
+	id          TEXT    NOT NULL PRIMARY KEY,
+	subject_id  TEXT    NOT NULL,
+	recorded_by TEXT    NOT NULL,
+	at          INTEGER NOT NULL,
+	body        BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX consents_subject ON consents (subject_id);
+
+CREATE TABLE outbox (
+	transfer_id TEXT    NOT NULL PRIMARY KEY,
+	recipient   TEXT    NOT NULL,
+	due         INTEGER NOT NULL,
+	attempt     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outbox_due ON outbox (due);
+
+-- The heads of the disclosure logs, one for each copy of the hub that ever wrote here. The number stands for the origin in every leaf.
+CREATE TABLE logs (
+	id         INTEGER NOT NULL PRIMARY KEY,
+	origin     TEXT    NOT NULL,
+	size       INTEGER NOT NULL,
+	root       BLOB    NOT NULL,
+	checkpoint BLOB    NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX logs_origin ON logs (origin);
+
+CREATE TABLE leaves (
+	log         INTEGER NOT NULL,
+	idx         INTEGER NOT NULL,
+	transfer_id TEXT    NOT NULL, -- empty when the leaf is about no transfer
+	body        BLOB    NOT NULL,
+	PRIMARY KEY (log, idx)
+) STRICT;
+
+CREATE INDEX leaves_transfer ON leaves (transfer_id) WHERE transfer_id <> '';
+
+CREATE TABLE tiles (
+	log    INTEGER NOT NULL,
+	level  INTEGER NOT NULL,
+	idx    INTEGER NOT NULL,
+	hashes BLOB    NOT NULL,
+	PRIMARY KEY (log, level, idx)
+) STRICT;
+
+-- Client assertions that were used, until they expire by themselves.
+CREATE TABLE assertions (
+	digest BLOB    NOT NULL PRIMARY KEY,
+	until  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX assertions_until ON assertions (until);

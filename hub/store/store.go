@@ -1,0 +1,196 @@
+// Package store is the hub's durable state: transfers, people by pseudonym, consents, sealed payloads, the outbox and the disclosure
+// log, written together in one commit. Two engines hold it, PostgreSQL (package postgres) and SQLite (package sqlite), with the same
+// statements and under the same conformance suite (package storetest).
+//
+// MUST lines:
+//   - What InTx has committed survives the loss of the process and of the machine's power: both engines sync on every commit.
+//   - A transaction is all or nothing. After the first error every further call in it fails, and it is rolled back even if the
+//     function swallows the error.
+//   - A log grows only from the size it was read at: AppendLog is a compare-and-swap of its head.
+//   - A state changes only from the state it was read in: Update is a compare-and-swap of each transfer.
+//   - No error text holds a value that was stored.
+//
+// Times are kept in whole microseconds, UTC. Ids sort by their bytes on both engines.
+//
+// Deleting a payload or a salt removes it from the live database at once. What the engine keeps behind it (PostgreSQL's dead rows
+// until vacuum, either engine's write-ahead log, backups) is useless without the key-encryption key, which is never in the store.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"referralhub/hub/ledger"
+	"referralhub/hub/seal"
+	"referralhub/hub/transfer"
+)
+
+// ErrNotFound, ErrConflict and ErrBusy are what an engine's own errors become.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("conflict")      // a unique key is taken
+	ErrBusy     = errors.New("store is busy") // lock or serialisation failure that outlived the retries
+)
+
+// Transfer is the durable state of a transfer. The decision itself is the leaf at DecisionLeaf.
+type Transfer struct {
+	ID            transfer.TransferID
+	Sender        transfer.PartnerID
+	SenderSystem  transfer.SystemID
+	MessageID     transfer.MessageID
+	BodyDigest    []byte // keyed digest of the message as sent, to tell a repeat from a conflict
+	CorrelationID string
+	Recipient     transfer.PartnerID
+	Type          transfer.MessageType
+	Purpose       transfer.Purpose
+	Service       transfer.Service
+	Undertaking   string // the basis asserted by the referrer, empty when there is none
+	Flow          string // the agreement clause it was decided under, "hertswise@1#refer"
+	Push          bool
+	State         transfer.State
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	ExpiresAt     time.Time // when its payload goes, whatever happened
+	Log           string    // origin of the log that holds its leaves
+	DecisionLeaf  int64
+	ReleaseLeaf   int64 // -1 before the first release
+}
+
+// Subject is a person: a random id, and the salt that makes leaves linkable until it is destroyed.
+type Subject struct {
+	ID   transfer.SubjectID
+	Salt [32]byte
+}
+
+// TransferSubject joins a transfer to a person in it.
+type TransferSubject struct {
+	Transfer transfer.TransferID
+	Role     transfer.Role
+	Position int
+	Subject  transfer.SubjectID
+}
+
+// Identifier is the keyed hash of a number by which a person is known.
+type Identifier struct {
+	Hash    [32]byte
+	Subject transfer.SubjectID
+}
+
+// Consent is a consent event at rest; Body is the event's JSON.
+type Consent struct {
+	ID         string
+	Subject    transfer.SubjectID
+	RecordedBy transfer.PartnerID
+	At         time.Time
+	Body       []byte
+}
+
+// Payload is the sealed dataset of a transfer.
+type Payload struct {
+	Transfer transfer.TransferID
+	Sealed   seal.Sealed
+	Nonce    [32]byte // key of the payload digest in the release leaf; goes to the recipient, and is destroyed with the payload
+}
+
+// Outbox is a transfer that JetStream may not know of yet, or that must be tried again.
+type Outbox struct {
+	Transfer  transfer.TransferID
+	Recipient transfer.PartnerID
+	Due       time.Time
+	Attempt   int
+}
+
+// Insertions are the new rows of one commit.
+type Insertions struct {
+	Subjects         []Subject
+	Identifiers      []Identifier
+	Transfers        []Transfer
+	TransferSubjects []TransferSubject
+	Payloads         []Payload
+	Consents         []Consent
+	Outbox           []Outbox
+}
+
+// Change moves a transfer on. The store applies it only if the transfer is still in state From.
+type Change struct {
+	ID          transfer.TransferID
+	From, To    transfer.State
+	Flow        string // kept as it is when empty
+	ReleaseLeaf int64  // kept as it is when negative
+	At          time.Time
+}
+
+// MessageKey is a sender's idempotency key.
+type MessageKey struct {
+	Sender    transfer.PartnerID
+	MessageID transfer.MessageID
+}
+
+// Tx is one transaction. Every method takes a batch, so that a group of requests costs a fixed number of statements.
+type Tx interface {
+	TransfersByMessage(ctx context.Context, keys []MessageKey) ([]Transfer, error)
+	// LockTransfers reads transfers and keeps anybody else from changing them until the commit. In id order; absent ids are left out.
+	LockTransfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)
+	// LockSubjects reads people. A release holds them shared and a consent event exclusively, so that a withdrawal and a release
+	// of the same person are one after the other on every copy of the hub.
+	LockSubjects(ctx context.Context, ids []transfer.SubjectID, exclusive bool) ([]Subject, error)
+	SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]Identifier, error)
+	TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]TransferSubject, error)
+	// TransfersOf finds the transfers of people that are in one of states.
+	TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error)
+	Consents(ctx context.Context, subjects []transfer.SubjectID) ([]Consent, error)
+	Payloads(ctx context.Context, ids []transfer.TransferID) ([]Payload, error)
+
+	Insert(ctx context.Context, rows *Insertions) error
+	// Update applies changes; ErrConflict when a transfer is not in the state it was read in.
+	Update(ctx context.Context, changes []Change) error
+	DeletePayloads(ctx context.Context, ids []transfer.TransferID) error
+	// OutboxDone forgets, OutboxDefer changes when a transfer is tried next.
+	OutboxDone(ctx context.Context, ids []transfer.TransferID) error
+	OutboxDefer(ctx context.Context, rows []Outbox) error
+	// AppendLog writes a batch of leaves; transfers[i] is the transfer that Leaves[i] is about, or empty. ErrConflict when the
+	// log's head is not at b.First: somebody else writes to this log.
+	AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error
+	// SpendAssertion remembers a client assertion; ErrConflict when it was spent before. Forgets those past their expiry.
+	SpendAssertion(ctx context.Context, digest [32]byte, until, now time.Time) error
+}
+
+// Store is durable state. It is safe for concurrent use.
+type Store interface {
+	// InTx runs f in a transaction and commits it. Serialisation and lock failures are retried; f must have no other effect.
+	// An error from the commit itself leaves it unknown whether the commit happened.
+	InTx(ctx context.Context, f func(Tx) error) error
+
+	Transfer(ctx context.Context, id transfer.TransferID) (Transfer, error)
+	Transfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)
+	// Inbox lists what waits for a recipient, oldest first, after a cursor (an id).
+	Inbox(ctx context.Context, recipient transfer.PartnerID, after transfer.TransferID, limit int) ([]Transfer, error)
+	// InState lists a partner's transfers (as sender or recipient; every partner's when empty) in a state, oldest first.
+	InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]Transfer, error)
+	Payload(ctx context.Context, id transfer.TransferID) (Payload, error)
+	SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]Identifier, error)
+	Subjects(ctx context.Context, ids []transfer.SubjectID) ([]Subject, error)
+	TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]TransferSubject, error)
+	TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error)
+	Consents(ctx context.Context, subjects []transfer.SubjectID) ([]Consent, error)
+	// Expired lists transfers whose payload is past its time.
+	Expired(ctx context.Context, now time.Time, limit int) ([]Transfer, error)
+	// Due lists outbox rows to publish again.
+	Due(ctx context.Context, now time.Time, limit int) ([]Outbox, error)
+
+	// Log reads one log; Origins lists the logs there are.
+	Log(ctx context.Context, origin string) ledger.Source
+	Origins(ctx context.Context) ([]string, error)
+	// LeavesOf gives the indexes of the leaves about transfers, by log.
+	LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]LeafRef, error)
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// LeafRef points at a leaf.
+type LeafRef struct {
+	Origin   string
+	Index    int64
+	Transfer transfer.TransferID
+}
