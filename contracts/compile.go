@@ -356,6 +356,9 @@ func (c *compiler) mark(s *schema, o object, at place) place {
 		s.envelope, at.inEnvelope = true, true
 	}
 	s.subject, s.about = c.role(o, "x-subject", at), c.role(o, "x-about", at)
+	if s.subject != "" && c.text(o, "type", at) != "object" {
+		c.refuse(at.name, "x-subject is for an object; of a list it marks the elements")
+	}
 	if s.subject != "" || s.about != "" {
 		at.role = s.subject
 		if s.about != "" {

@@ -5,7 +5,7 @@
 // A schema keeps to a part of JSON Schema 2020-12 and marks what its members mean:
 //
 //	x-envelope: true        at the top level: for the hub to read, and about nobody
-//	x-subject: role         this object, or each element of this array, is a data subject
+//	x-subject: role         this object, which may be an element of an array, is a data subject
 //	x-about: role           the items of this section belong to the first subject of the role
 //	x-category: category    this value, with all that is inside it, is one item
 //	x-special, x-offence, x-free-text, x-directive: true
@@ -75,7 +75,7 @@ type published struct {
 	schema   []byte
 }
 
-// Contract is one published message type, compiled from its schema: a catalogue of items and a validator. It does not change
+// Contract is one published message type, compiled from its schema: a catalogue of items and a validator. It does not change,
 // and is safe for concurrent use.
 type Contract struct {
 	Type  transfer.MessageType
@@ -89,7 +89,7 @@ type Contract struct {
 // that cutting it down copies and never decodes. It is not safe for concurrent use.
 type Document struct {
 	Contract    *Contract
-	Body        []byte
+	Body        []byte // as sent; it must not change
 	Envelope    Envelope
 	Subjects    []Subject
 	Undertaking *Undertaking

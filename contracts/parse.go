@@ -84,13 +84,14 @@ var (
 func (c *Contract) Parse(body []byte) (*Document, error) { return c.parse(body, true) }
 
 // ParseDataset does the same for a message that Cut has made: required items may be missing, there is no envelope, and
-// a string need not match its pattern, format or length, because a transformed value does not.
+// a string need not match its pattern, format or length, because a transformed value does not. Keywords that only the general
+// validator knows do not apply to it.
 func (c *Contract) ParseDataset(body []byte) (*Document, error) { return c.parse(body, false) }
 
 func (c *Contract) parse(body []byte, whole bool) (*Document, error) {
 	if len(body) > MaxBodyBytes {
-		return nil, &SyntaxError{Line: 1, Column: 1, Rule: "too-large", Detail: fmt.Sprintf("the message is longer than %d bytes", MaxBodyBytes),
-			Remedy: "send documents another way and refer to them"}
+		return nil, &SyntaxError{Line: 1, Column: 1, Rule: "too-large",
+			Detail: fmt.Sprintf("the message is longer than %d bytes", MaxBodyBytes), Remedy: "send documents another way and refer to them"}
 	}
 	if !utf8.Valid(body) {
 		return nil, syntaxError(body, firstInvalid(body), nil, errEncoding)
@@ -142,6 +143,7 @@ func (p *program) release(r *reader) {
 	clear(r.unquoted[:cap(r.unquoted)])
 	clear(r.first)
 	clear(r.met)
+	clear(r.way[:cap(r.way)])
 	clear(r.entries[:cap(r.entries)])
 	r.body, r.last, r.doc, r.faults = nil, nil, nil, nil
 	r.way, r.nodes, r.subjects = r.way[:0], r.nodes[:0], r.subjects[:0]
@@ -158,9 +160,13 @@ func (r *reader) message(root *schema) error {
 	}
 	for i, c := range r.doc.Consents {
 		known := slices.ContainsFunc(r.subjects, func(s Subject) bool { return s.Role == c.Role && s.Position == c.Position })
-		if !known {
+		if !known && c.Role != "" { // without a role it has been reported
 			r.way = append(r.way[:0], step{name: "consents"}, step{position: i}, step{name: "subject"})
-			r.fault("unknown-subject", "is nobody in this message", "give the role and the position, from 0, of a person whom the message describes")
+			err := r.fault("unknown-subject", "is nobody in this message",
+				"give the role and the position, from 0, of a person whom the message describes")
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -24,7 +24,6 @@ import (
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/auth"
-	"referralhub/hub/ledger/audit"
 	"referralhub/hub/server"
 	"referralhub/hub/store/pgtest"
 	"referralhub/hub/transfer"
@@ -192,11 +191,7 @@ func (b *benchCmd) verify(e *env, cfg server.Config, f *figures) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
-	verifiers, err := (&verifyCmd{}).verifiers(cfg)
-	if err != nil {
-		return err
-	}
-	report, err := audit.Check(e.ctx, st.Log(e.ctx, cfg.Origin), verifiers[0], facts{st, cfg.Origin})
+	report, err := server.Verify(e.ctx, cfg, st)
 	if err != nil {
 		return err
 	}

@@ -384,12 +384,7 @@ func (s *story) verify(ctx context.Context) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
-	verifiers, err := (&verifyCmd{}).verifiers(s.cfg)
-	if err != nil {
-		return err
-	}
-	src := st.Log(ctx, s.cfg.Origin)
-	report, err := audit.Check(ctx, src, verifiers[0], facts{st, s.cfg.Origin})
+	report, err := server.Verify(ctx, s.cfg, st)
 	if err != nil {
 		return err
 	}
@@ -402,7 +397,7 @@ func (s *story) verify(ctx context.Context) error {
 	s.say("The log is whole: %d leaves, %d transfers, %d release.", report.Leaves, report.Transfers, report.Releases)
 
 	dir := filepath.Join(s.cfg.Data, "demo-export")
-	if err := ledger.Export(src, dir); err != nil {
+	if err := ledger.Export(st.Log(ctx, s.cfg.Origin), dir); err != nil {
 		return err
 	}
 	if err := changeOneByte(filepath.Join(dir, "tile", "entries")); err != nil {
@@ -412,7 +407,11 @@ func (s *story) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err = audit.Check(ctx, exported, verifiers[0], nil)
+	verifier, err := s.cfg.Verifier()
+	if err != nil {
+		return err
+	}
+	report, err = audit.Check(ctx, exported, verifier, nil)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -43,10 +41,12 @@ func (c *verifyCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		for _, v := range verifiers {
-			if err := c.check(e, src, v, nil, seen); err != nil {
-				return err
-			}
+		report, err := audit.Check(e.ctx, src, verifiers[0], nil, seen...)
+		if err != nil {
+			return err
+		}
+		if !show(e, verifiers[0].Name(), report) {
+			return errFailed
 		}
 		return nil
 	}
@@ -73,13 +73,14 @@ func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen 
 	}
 	failed := false
 	for _, origin := range origins {
-		v := known[origin]
-		if v == nil {
+		if known[origin] == nil {
 			return fmt.Errorf("there is a log %s and no verifier key for it: give its file with --key", origin)
 		}
-		if err := c.check(e, st.Log(e.ctx, origin), v, facts{st, origin}, seen); err != nil {
-			failed = true
+		report, err := server.VerifyLog(e.ctx, st, known[origin], seen...)
+		if err != nil {
+			return err
 		}
+		failed = !show(e, origin, report) || failed
 	}
 	if failed {
 		return errFailed
@@ -87,11 +88,8 @@ func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen 
 	return nil
 }
 
-func (c *verifyCmd) check(e *env, src ledger.Source, v note.Verifier, f audit.Facts, seen [][]byte) error {
-	report, err := audit.Check(e.ctx, src, v, f, seen...)
-	if err != nil {
-		return fmt.Errorf("audit log %s: %w", v.Name(), err)
-	}
+// show prints a report and says whether the log is whole.
+func show(e *env, origin string, report *audit.Report) bool {
 	for _, w := range report.Warnings {
 		fmt.Fprintln(e.stdout, "note:", w)
 	}
@@ -99,11 +97,11 @@ func (c *verifyCmd) check(e *env, src ledger.Source, v note.Verifier, f audit.Fa
 		fmt.Fprintln(e.stdout, "PROBLEM:", p)
 	}
 	if !report.OK() {
-		fmt.Fprintf(e.stdout, "Log %s is NOT whole: %d problems in %d leaves.\n", v.Name(), len(report.Problems)+report.Omitted, report.Leaves)
-		return errFailed
+		fmt.Fprintf(e.stdout, "Log %s is NOT whole: %d problems in %d leaves.\n", origin, len(report.Problems)+report.Omitted, report.Leaves)
+		return false
 	}
-	fmt.Fprintf(e.stdout, "Log %s is whole: %d leaves, %d transfers, %d releases; root %s.\n", v.Name(), report.Leaves, report.Transfers, report.Releases, report.Root)
-	return nil
+	fmt.Fprintf(e.stdout, "Log %s is whole: %d leaves, %d transfers, %d releases; root %s.\n", origin, report.Leaves, report.Transfers, report.Releases, report.Root)
+	return true
 }
 
 func (c *verifyCmd) verifiers(cfg server.Config) ([]note.Verifier, error) {
@@ -113,29 +111,13 @@ func (c *verifyCmd) verifiers(cfg server.Config) ([]note.Verifier, error) {
 	}
 	var out []note.Verifier
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		v, err := server.ReadVerifier(name)
 		if err != nil {
-			return nil, fmt.Errorf("read the log's verifier key: %w", err)
-		}
-		v, err := ledger.NewVerifier(strings.TrimSpace(string(text)))
-		if err != nil {
-			return nil, fmt.Errorf("verifier key %s: %w", name, err)
+			return nil, err
 		}
 		out = append(out, v)
 	}
 	return out, nil
-}
-
-// facts shows the auditor the state tables beside a log.
-type facts struct {
-	st     store.Store
-	origin string
-}
-
-func (f facts) Transfers(ctx context.Context, visit func(audit.Row) error) error {
-	return f.st.EachTransfer(ctx, f.origin, func(t store.Transfer, payload bool) error {
-		return visit(audit.Row{ID: t.ID, State: t.State, DecisionLeaf: t.DecisionLeaf, ReleaseLeaf: t.ReleaseLeaf, Payload: payload})
-	})
 }
 
 type logCmd struct {

@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	article6s        = []string{"a", "b", "c", "d", "e", "ea", "f"}
-	article9s        = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
-	confidentialitys = []string{"explicit-consent", "implied-consent", "statute", "public-interest"}
+	article6s   = []string{"a", "b", "c", "d", "e", "ea", "f"}
+	article9s   = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
+	confidences = []string{"explicit-consent", "implied-consent", "statute", "public-interest"}
 )
 
 // purposes are the purpose codes of domain.md section 2.2. Marketing and sale are not among them: no agreement can cover
@@ -30,21 +30,22 @@ var funderPurposes = []string{"contract-monitoring", "contract-case", "quality-f
 
 var paragraph = regexp.MustCompile(`^para ([0-9]{1,2})(\([0-9a-z]+\))*$`)
 
-// paragraphNumber reads a paragraph of DPA 2018 Schedule 1, "para 18(1)(a)"; 0 when it is not one.
+// paragraphNumber reads a condition of DPA 2018 Schedule 1, "para 18(1)(a)"; 0 when it is none. Paragraph 5 says what a policy
+// document is for, and those from 38 on what it holds: no conditions.
 func paragraphNumber(s string) int {
 	m := paragraph.FindStringSubmatch(s)
 	if m == nil {
 		return 0
 	}
 	n, _ := strconv.Atoi(m[1]) // two digits
-	if n > 37 {
+	if n == 5 || n > 37 {
 		return 0
 	}
 	return n
 }
 
 // schedule1Part gives the Part of Schedule 1 that an Art 9 condition needs a paragraph of (DPA 2018 s.10(2), (3)), and the
-// first and last of those paragraphs; part 0 when it needs none. Paragraph 5 defines the policy document and is no condition.
+// first and last of those paragraphs; part 0 when it needs none.
 func schedule1Part(article9 string) (part, first, last int) {
 	switch article9 {
 	case "b", "h", "i", "j":
@@ -104,7 +105,7 @@ func (c *compiler) basis(w *basisWords) Basis {
 		Article6:  c.oneOf(w.Article6, "basis of Art 6(1)", article6s),
 		Article9:  c.oneOf(w.Article9, "condition of Art 9(2)", article9s),
 		Schedule1: w.Schedule1.value, Offence: w.Offence.value, APD: w.APD.value, LIA: w.LIA.value,
-		Confidentiality: c.oneOf(w.Confidentiality, "ground of confidentiality", confidentialitys),
+		Confidentiality: c.oneOf(w.Confidentiality, "ground of confidentiality", confidences),
 		Statute:         w.Statute.value,
 	}
 	switch {
@@ -120,7 +121,7 @@ func (c *compiler) basis(w *basisWords) Basis {
 	}
 	for _, t := range []text{w.Schedule1, w.Offence} {
 		if !t.empty() && paragraphNumber(t.value) == 0 {
-			c.fault(t.place, "format", `Write it as "para 18" or "para 18(1)(a)".`, "%q is not a paragraph of DPA 2018 Schedule 1", t)
+			c.fault(t.place, "format", `Write it as "para 18" or "para 18(1)(a)".`, "%q is not a condition of DPA 2018 Schedule 1", t)
 			return b
 		}
 	}

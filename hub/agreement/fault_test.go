@@ -411,7 +411,7 @@ care.v1.yaml:32:18: warning: schedule1-idle: no condition claimed here needs par
       schedule1: paragraph two`},
 			},
 			want: `
-care.v1.yaml:32:18: format: "paragraph two" is not a paragraph of DPA 2018 Schedule 1. Write it as "para 18" or "para 18(1)(a)".
+care.v1.yaml:32:18: format: "paragraph two" is not a condition of DPA 2018 Schedule 1. Write it as "para 18" or "para 18(1)(a)".
 `,
 		},
 		{

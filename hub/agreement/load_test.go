@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -155,6 +156,27 @@ func TestDocumentedExampleLoads(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, lines(faults)); diff != "" || x == nil {
 		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+// So is the example of the guide for authors, beside the register of Hertfordshire.
+func TestGuideExampleLoads(t *testing.T) {
+	guide, err := os.ReadFile("../../sharing-agreements/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(guide), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	register, err := fs.ReadFile(sharingagreements.Files, "hertfordshire/partners.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, faults, err := agreement.Load(fstest.MapFS{
+		"hertfordshire/agreements/admiral-nursing.v1.yaml": {Data: []byte(example)},
+		"hertfordshire/partners.yaml":                      {Data: register},
+	}, today)
+	if err != nil || len(faults) > 0 || len(x.Candidates("carers-in-hertfordshire", "dementia-uk")) != 1 {
+		t.Errorf("load: %v %v", err, lines(faults))
 	}
 }
 

@@ -110,6 +110,18 @@ func TestWhatPeopleHaveSaid(t *testing.T) {
 			consent.Standing{State: consent.Given, Categories: []contracts.Category{"identity"}, Refs: []string{"2"}},
 		},
 		{
+			"two forms of one minute: the one that covers less counts",
+			[]consent.Event{event("1", consent.Given, hour, naming("identity")), event("2", consent.Given, hour)},
+			consent.Standing{State: consent.Given, Categories: []contracts.Category{"identity"}, Refs: []string{"1"}},
+		},
+		{
+			"two forms of one minute: the one that runs out first counts",
+			[]consent.Event{
+				event("1", consent.Given, hour, func(e *consent.Event) { e.ExpiresAt = noon }), event("2", consent.Given, hour),
+			},
+			consent.Standing{State: consent.Expired, Refs: []string{"1"}},
+		},
+		{
 			"a renewal is a yes again",
 			[]consent.Event{event("1", consent.Withdrawn, 2*hour), event("2", consent.Renewed, hour)},
 			consent.Standing{State: consent.Given, Refs: []string{"2"}},

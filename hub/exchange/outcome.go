@@ -161,7 +161,7 @@ func (s *settle) judge(c *commit) error {
 		c.done = append(c.done, t.ID)
 	default:
 		c.deferAt = append(c.deferAt, store.Outbox{
-			Transfer: t.ID, Recipient: t.Recipient, Due: c.at.Add(s.s.After + c.x.cfg.RetryAfter), Attempt: s.attempt + 1,
+			Transfer: t.ID, Recipient: t.Recipient, Due: c.at.Add(s.s.After), Attempt: s.attempt + 1,
 		})
 		if !pushed {
 			return nil // a notice that was not taken discloses nothing

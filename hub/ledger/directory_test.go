@@ -60,7 +60,7 @@ func TestExportIsALogThatOthersCanCheck(t *testing.T) {
 		if !slices.EqualFunc(m.Entries, leaves, bytes.Equal) {
 			t.Fatalf("%d leaves come back otherwise", n)
 		}
-		p, err := ledger.Prove(d, int64(n)/2)
+		p, err := new(ledger.Prover).Prove(d, int64(n)/2)
 		if err != nil {
 			t.Fatal(err)
 		}

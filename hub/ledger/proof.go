@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -23,6 +24,7 @@ type reader struct {
 	src   Source
 	size  int64
 	tiles map[tileKey][]byte
+	known *Prover // may be nil
 }
 
 type tileKey struct {
@@ -73,14 +75,28 @@ func (r *reader) entries(level int, index int64, from, n int) ([]byte, error) {
 		return out, nil
 	}
 	for i := range int64(n) {
-		tile, err := r.tile(level-1, first+i)
+		h, err := r.root(level-1, first+i)
 		if err != nil {
 			return nil, err
 		}
-		h := subtree(tile)
 		out = append(out, h[:]...)
 	}
 	return out, nil
+}
+
+// root is the hash over a full tile.
+func (r *reader) root(level int, index int64) (tlog.Hash, error) {
+	key := tileKey{level, index}
+	if h, ok := r.known.root(key); ok {
+		return h, nil
+	}
+	tile, err := r.tile(level, index)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	h := subtree(tile)
+	r.known.learn(key, h)
+	return h, nil
 }
 
 func (r *reader) tile(level int, index int64) ([]byte, error) {
@@ -175,19 +191,55 @@ func VerifyConsistency(old, cp Checkpoint, p tlog.TreeProof) error {
 }
 
 // Proof is what somebody needs, besides the leaf and the log's verifier key, to check off-line that the leaf is in the log: a
-// disclosure receipt. MarshalText and ParseProof give it the form of c2sp.org/tlog-proof@v1.
+// disclosure receipt. A Prover makes it. MarshalText and ParseProof give it the form of c2sp.org/tlog-proof@v1.
 type Proof struct {
 	Index      int64
 	Hashes     tlog.RecordProof
 	Checkpoint []byte // signed
 }
 
+// Prover proves leaves of one log. It remembers the hashes over full tiles that lie right of the last full tile above them: at most
+// 255 for a level, and without them a proof would read and hash as many tiles. The zero value is ready. It is safe for concurrent
+// use.
+type Prover struct {
+	mu    sync.Mutex
+	roots map[tileKey]tlog.Hash
+}
+
+// maxRoots is more than a log of 2^48 leaves needs at a time. Beyond it, those of full tiles above are forgotten with the rest.
+const maxRoots = 8 * tileWidth
+
+func (p *Prover) root(key tileKey) (tlog.Hash, bool) {
+	if p == nil {
+		return tlog.Hash{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h, ok := p.roots[key]
+	return h, ok
+}
+
+func (p *Prover) learn(key tileKey, h tlog.Hash) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.roots == nil || len(p.roots) == maxRoots {
+		p.roots = map[tileKey]tlog.Hash{}
+	}
+	p.roots[key] = h
+}
+
 // Prove proves the leaf at index against the newest checkpoint. It checks its own work: a log that is damaged gives an error that
 // wraps ErrCorrupt, never a proof that does not hold.
-func Prove(src Source, index int64) (*Proof, error) {
+func (p *Prover) Prove(src Source, index int64) (*Proof, error) {
 	size, signed, err := src.Head()
 	if err != nil {
 		return nil, fmt.Errorf("read the head: %w", err)
+	}
+	if index < 0 || index >= size {
+		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, ErrAbsent)
 	}
 	cp, err := ReadCheckpoint(signed)
 	if err != nil {
@@ -196,9 +248,9 @@ func Prove(src Source, index int64) (*Proof, error) {
 	if cp.Size != size {
 		return nil, fmt.Errorf("prove leaf %d: %w: it holds %d leaves, %d were signed", index, ErrCorrupt, size, cp.Size)
 	}
-	hashes, err := InclusionProof(src, index, size)
+	hashes, err := tlog.ProveRecord(size, index, &reader{src: src, size: size, known: p})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, err)
 	}
 	leaf, err := readLeaves(src, index, index+1)
 	if err != nil {

@@ -107,6 +107,7 @@ func TestLogBehavesLikeAListOfLeaves(t *testing.T) {
 		}
 		var model [][]byte
 		var prepared *ledger.Batch
+		var prover ledger.Prover
 		roots := map[int64]ledger.Checkpoint{0: {Origin: origin, Root: otherRoot(t, nil)}}
 		signed := func(b *ledger.Batch) {
 			cp, err := ledger.OpenCheckpoint(b.Checkpoint, s.Verifier())
@@ -159,7 +160,7 @@ func TestLogBehavesLikeAListOfLeaves(t *testing.T) {
 					t.Skip()
 				}
 				i := rapid.IntRange(0, len(model)-1).Draw(t, "index")
-				p, err := ledger.Prove(m, int64(i))
+				p, err := prover.Prove(m, int64(i))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -220,7 +221,7 @@ func TestBatchesDoNotShowInTheTree(t *testing.T) {
 		t.Fatal("checkpoints differ")
 	}
 	for _, i := range []int64{0, 255, 256, 65535, 65536, 65791, 65792, n - 1} {
-		p, err := ledger.Prove(whole, i)
+		p, err := new(ledger.Prover).Prove(whole, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,11 +298,11 @@ func TestOpenTreeRefusesALogItDidNotSign(t *testing.T) {
 func TestProveDoesNotHandOutAProofThatDoesNotHold(t *testing.T) {
 	s := newSigner(t, origin)
 	m := logOf(t, s, 600)
-	if _, err := ledger.Prove(m, 600); !errors.Is(err, ledger.ErrAbsent) {
+	if _, err := new(ledger.Prover).Prove(m, 600); !errors.Is(err, ledger.ErrAbsent) {
 		t.Errorf("leaf 600 of 600: %v", err)
 	}
 	m.Tiles[0][0][40*32] ^= 1
-	if _, err := ledger.Prove(m, 41); !errors.Is(err, ledger.ErrCorrupt) {
+	if _, err := new(ledger.Prover).Prove(m, 41); !errors.Is(err, ledger.ErrCorrupt) {
 		t.Errorf("beside a changed hash: %v", err)
 	}
 }
@@ -333,11 +334,19 @@ func TestReadsAreBounded(t *testing.T) {
 		t.Errorf("opening reads %d tiles and %d leaves", c.tiles, c.leaves)
 	}
 	*c = counting{Memory: m}
-	if _, err := ledger.Prove(c, 70); err != nil {
+	var prover ledger.Prover
+	if _, err := prover.Prove(c, 70); err != nil {
 		t.Fatal(err)
 	}
 	if c.tiles > 256 || c.leaves > 256 {
 		t.Errorf("a proof reads %d tiles and %d leaves", c.tiles, c.leaves)
+	}
+	*c = counting{Memory: m}
+	if _, err := prover.Prove(c, 40_000); err != nil {
+		t.Fatal(err)
+	}
+	if c.tiles > 2 || c.leaves > 256 {
+		t.Errorf("a second proof reads %d tiles and %d leaves", c.tiles, c.leaves)
 	}
 }
 
@@ -363,7 +372,7 @@ func TestSignerBelongsToItsLog(t *testing.T) {
 	}
 }
 
-func ExampleProve() {
+func ExampleProver() {
 	skey, vkey, _ := ledger.GenerateKey("hub.example/log/1")
 	signer, _ := ledger.NewSigner("hub.example/log/1", skey)
 	log := &ledger.Memory{}
@@ -374,7 +383,7 @@ func ExampleProve() {
 	_ = log.Write(batch) // one commit
 	tree.Commit(batch)
 
-	receipt, _ := ledger.Prove(log, batch.First)
+	receipt, _ := new(ledger.Prover).Prove(log, batch.First)
 	text, _ := receipt.MarshalText()
 
 	// Somebody else, off-line, with the leaf, the receipt and the log's verifier key:
@@ -409,8 +418,9 @@ func BenchmarkProve(b *testing.B) {
 	s := newSigner(b, origin)
 	m := &ledger.Memory{}
 	appendTo(b, open(b, m, s), m, leavesFrom(0, 40_000))
+	var prover ledger.Prover
 	for b.Loop() {
-		if _, err := ledger.Prove(m, 12_345); err != nil {
+		if _, err := prover.Prove(m, 12_345); err != nil {
 			b.Fatal(err)
 		}
 	}

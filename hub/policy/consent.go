@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"referralhub/contracts"
+	"referralhub/hub/agreement"
 	"referralhub/hub/consent"
 	"referralhub/hub/transfer"
 )
@@ -41,32 +42,29 @@ func consented(c *hearing, p *person) []finding {
 	said := answerOf(&standing)
 
 	verdict, careful := c.verdict(said, &standing), ok
-	if row := caution(basis.Article9, paragraphOf(basis.Schedule1)); row != nil && !c.which(p.left, isSpecial).Empty() {
+	delicate := c.which(p.left, isSpecial)
+	if row := caution(basis.Article9, paragraphOf(basis.Schedule1)); row != nil && !delicate.Empty() {
 		careful = row[said]
 	}
-	if !p.primary {
-		if verdict.effect >= hold {
-			return c.without(p, said, verdict.code, scope)
-		}
-		var found []finding
-		if careful.effect >= hold {
-			found = append(found, c.strip(p, c.which(p.left, isSpecial), c.explain(careful.code, p, said, &standing, scope)))
-		}
-		return append(found, c.cover(p, said, &standing, scope)...)
-	}
-	if careful.code == verdict.code {
-		verdict.effect, careful = max(verdict.effect, careful.effect), ok
-	}
 	var found []finding
-	for _, v := range [...]cell{verdict, careful} {
-		if v.effect >= hold {
-			found = append(found, finding{v.effect, c.explain(v.code, p, said, &standing, scope)})
+	switch {
+	case verdict.effect >= hold && !p.primary:
+		return c.without(p, said, verdict.code, &standing, scope)
+	case verdict.effect >= hold:
+		// Nothing goes, so there is nothing to strip.
+		if careful.code == verdict.code {
+			verdict.effect, careful = max(verdict.effect, careful.effect), ok
 		}
+		for _, v := range [...]cell{verdict, careful} {
+			if v.effect >= hold {
+				found = append(found, finding{v.effect, c.explain(v.code, p, said, &standing, scope)})
+			}
+		}
+		return found
+	case careful.effect >= hold:
+		found = append(found, c.strip(p, delicate, c.explain(careful.code, p, said, &standing, scope)))
 	}
-	if found != nil {
-		return found // nothing goes, so there is nothing to strip
-	}
-	return c.cover(p, said, &standing, scope)
+	return append(found, c.cover(p, said, &standing, scope)...)
 }
 
 // verdict reads the matrix, and takes the ways out that two of its cells have.
@@ -96,12 +94,15 @@ func (c *hearing) informed(standing *consent.Standing) bool {
 }
 
 // without takes a third party's items out. A no takes all of them. When nothing speaks for the person, what only explains the
-// caring context may stay.
-func (c *hearing) without(p *person, said answer, code Code, scope consent.Scope) []finding {
+// caring context may stay, except the kinds of data that the person said no to.
+func (c *hearing) without(p *person, said answer, code Code, standing *consent.Standing, scope consent.Scope) []finding {
 	kept := contracts.ItemSet{}
-	reason := c.explain(code, p, said, &consent.Standing{}, scope)
+	reason := c.explain(code, p, said, standing, scope)
 	if !said.isNo() {
-		kept = c.withDirectives(p, c.which(p.left, isContext))
+		kept = c.withDirectives(p, c.which(p.left, func(i *contracts.Item) bool {
+			_, out := standing.Except[i.Category]
+			return isContext(i) && !out
+		}))
 		if reason.Code != ParentalConsentMissing && reason.Code != RepresentativeUnverified {
 			reason.Code, reason.Source = ThirdPartyNoBasis, "001-14"
 			reason.Detail = fmt.Sprintf("Nothing on record lets data about %s go.", who(p))
@@ -118,10 +119,6 @@ func (c *hearing) without(p *person, said answer, code Code, scope consent.Scope
 // cover takes out the items that the person's consent does not cover, where consent is what lets them go, and the categories
 // that the person has said no to, except where the law leaves them no choice.
 func (c *hearing) cover(p *person, said answer, standing *consent.Standing, scope consent.Scope) []finding {
-	basis := c.flow.Basis
-	if basis.Article6 == "c" && basis.Article9 != "a" {
-		return nil
-	}
 	var found []finding
 	kept := p.left
 	var stripped [len(coverCodes)]contracts.ItemSet
@@ -155,7 +152,7 @@ var coverCodes = [...]Code{
 // covers reports whether a person's standing lets an item go, and if not, why.
 func (c *hearing) covers(item *contracts.Item, p *person, said answer, standing *consent.Standing) (Code, bool) {
 	basis := c.flow.Basis
-	if state, out := standing.Except[item.Category]; out && (basis.Article6 != "c" || item.Special) {
+	if state, out := standing.Except[item.Category]; out && binding(basis, item) {
 		switch state {
 		case consent.Withdrawn:
 			return ConsentWithdrawn, false
@@ -175,6 +172,13 @@ func (c *hearing) covers(item *contracts.Item, p *person, said answer, standing 
 		return ConsentScope, false
 	}
 	return matrix["a"][said].code, false
+}
+
+// binding reports whether a person's no to a kind of data counts on this basis: always, except where a law compels the sender.
+// Then it counts for special-category data alone, and there on the conditions that ask for it or are cautious about it.
+func binding(basis agreement.Basis, item *contracts.Item) bool {
+	return basis.Article6 != "c" ||
+		item.Special && (basis.Article9 == "a" || caution(basis.Article9, paragraphOf(basis.Schedule1)) != nil)
 }
 
 // withDirectives adds the directives that the agreement lets go to whatever else is kept about a person: how to treat the rest

@@ -296,19 +296,39 @@ func TestBasesThatCannotBeClaimed(t *testing.T) {
 }
 
 func TestTheBasisDoesNotChangeWithTheAnswer(t *testing.T) {
-	byConsent := hertswise()
-	byLaw := hertswise(func(f *agreement.Flow) {
-		f.Basis = agreement.Basis{Article6: "c", Article9: "g", Schedule1: "para 6", APD: "apd"}
-	})
-	byLaw.ID, byLaw.Flows[0].ID = "a-law", "a-law@1#refer"
-	expect(t, decide(t, refer(said(consent.Refused)), byLaw), transfer.Permit)
-	for _, order := range [][]*agreement.Agreement{{byConsent, byLaw}, {byLaw, byConsent}} {
-		d := decide(t, refer(said(consent.Refused)), order...)
-		expect(t, d, transfer.Refuse, policy.ConsentRefused)
-		if d.Agreement.Flow != "hertswise@1#refer" {
-			t.Errorf("decided under %s", d.Agreement.Flow)
-		}
+	care := agreement.Basis{Article6: "a", Article9: "h", Schedule1: "para 2"}
+	for _, tt := range []struct {
+		story           string
+		strict, lenient agreement.Basis
+		said            consent.Event
+		outcome         transfer.Outcome
+		code            policy.Code
+	}{
+		{"refused, and a law would do without", care, agreement.Basis{Article6: "c", Article9: "h", Schedule1: "para 2"},
+			said(consent.Refused), transfer.Refuse, policy.ConsentRefused},
+		{"not explicit, and a care purpose would do without", agreement.Basis{Article6: "c", Article9: "a"},
+			agreement.Basis{Article6: "c", Article9: "h", Schedule1: "para 2"},
+			said(consent.Given), transfer.PermitReduced, policy.ConsentNotExplicit},
+	} {
+		t.Run(tt.story, func(t *testing.T) {
+			strict, lenient := hertswise(), hertswise(func(f *agreement.Flow) { f.Agreement.ID, f.ID = "aaa", "aaa@1#refer" })
+			strict.Flows[0].Basis, lenient.Flows[0].Basis = tt.strict, tt.lenient
+			for _, order := range [][]*agreement.Agreement{{strict, lenient}, {lenient, strict}} {
+				d := decide(t, refer(tt.said), order...)
+				expect(t, d, tt.outcome, tt.code)
+				if d.Agreement.Flow != "hertswise@1#refer" {
+					t.Errorf("decided under %s", d.Agreement.Flow)
+				}
+			}
+		})
 	}
+}
+
+func TestAnAgreementThatIsOverdueGivesWayToOneThatIsNot(t *testing.T) {
+	overdue := hertswise(func(f *agreement.Flow) { f.Agreement.ID, f.ID = "aaa", "aaa@1#refer" })
+	overdue.ReviewBy = noon.Add(-100 * day)
+	expect(t, decide(t, agreed(), overdue), transfer.Hold, policy.AgreementReviewOverdue)
+	expect(t, decide(t, agreed(), overdue, hertswise()), transfer.Permit)
 }
 
 func TestOfSeveralClausesOnOneBasisTheFullestDecides(t *testing.T) {

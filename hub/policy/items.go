@@ -109,7 +109,7 @@ func directives(c *hearing, p *person) []finding {
 	}
 	found := c.strip(p, items, Reason{
 		Code: ItemNotListed, Gate: "G6", Source: "G6",
-		Detail: fmt.Sprintf("The agreement does not let a safety instruction about %s go, so the contact details that it protects stay behind too.", who(p)),
+		Detail: fmt.Sprintf("A safety instruction about %s may not go, so neither may the contact details that it protects.", who(p)),
 		Remedy: "Have the agreement list the instruction.",
 	})
 	return []finding{found}

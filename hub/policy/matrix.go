@@ -69,8 +69,10 @@ var matrix = map[string]row{
 	"f": {ok, ok, ok, ok, {hold, ConsentRefused}, {hold, ConsentWithdrawn}, {hold, Objection}},
 }
 
-// caution rows hold what a no means for special-category data on conditions other than consent, when the Art 6 basis alone
-// would let it go (notes to section 4.2).
+// Rows of caution: what an answer means for special-category data on conditions other than consent (notes to section 4.2).
+// Where the Art 6 basis lets the rest go, such as under a legal obligation, the special-category items stay behind, and a
+// recipient that cannot do without them gets nothing until a person has looked. Where the basis holds the transfer anyway, the
+// graver of the two cells counts.
 var (
 	// Care is confidential and the person may object to sharing for it (HSCA 2012 s.251B; Sch 1 para 2 with s.11).
 	// Counselling (para 17), safeguarding (18) and economic well-being (19) presuppose that consent cannot be had.

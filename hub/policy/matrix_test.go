@@ -55,7 +55,7 @@ func TestMatrix(t *testing.T) {
 		{"(c) and 9(a), special", council, agreement.Basis{Article6: "c", Article9: "a"}, true, careless,
 			"permit, strip CONSENT_NOT_EXPLICIT, strip CONSENT_NONE, strip CONSENT_EXPIRED, strip CONSENT_REFUSED, strip CONSENT_WITHDRAWN, strip OBJECTION"},
 		{"(c) and 9(h), special", council, agreement.Basis{Article6: "c", Article9: "h", Schedule1: "para 2"}, true, careless,
-			"permit, permit, permit, permit, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
+			"permit, permit, permit, permit, strip CONSENT_REFUSED, strip CONSENT_WITHDRAWN, strip OBJECTION"},
 		{"(c) and 9(h), ordinary", council, agreement.Basis{Article6: "c", Article9: "h", Schedule1: "para 2"}, false, careless,
 			"permit, permit, permit, permit, permit, permit, permit"},
 		{"(e), ordinary, told", council, agreement.Basis{Article6: "e"}, false, informed,
@@ -144,18 +144,31 @@ func TestTheWaysOutOfTheMatrix(t *testing.T) {
 	expect(t, decide(t, r, recognised), hold, policy.ReferrerUndertakingMissing)
 }
 
-func TestPartialNoOnABasisThatDoesNotAsk(t *testing.T) {
-	r := refer(said(consent.Objected, naming("contact")))
-	interests := hertswise(func(f *agreement.Flow) {
-		f.Basis = agreement.Basis{Article6: "f", LIA: "lia", Article9: "h", Schedule1: "para 2"}
-	})
-	d := decide(t, r, interests)
-	expect(t, d, strip, policy.Objection)
-	went(t, d, 0, carerItems.Minus(items("carer.phones")))
-	law := hertswise(func(f *agreement.Flow) {
-		f.Basis = agreement.Basis{Article6: "c", Article9: "g", Schedule1: "para 6", APD: "apd"}
-	})
-	expect(t, decide(t, r, law), permit)
+func TestANoToOneKindOfDataOnABasisThatDoesNotAsk(t *testing.T) {
+	r := refer(said(consent.Objected, naming("contact", "health")))
+	phones, condition := items("carer.phones"), items("carer.condition")
+	for _, tt := range []struct {
+		story string
+		basis agreement.Basis
+		codes []policy.Code
+		stays contracts.ItemSet
+	}{
+		{"legitimate interests", agreement.Basis{Article6: "f", LIA: "lia", Article9: "h", Schedule1: "para 2"},
+			[]policy.Code{policy.Objection}, phones.Or(condition)},
+		{"a law, and care", agreement.Basis{Article6: "c", Article9: "h", Schedule1: "para 2"}, []policy.Code{policy.Objection}, condition},
+		{"a law, and explicit consent", agreement.Basis{Article6: "c", Article9: "a"}, []policy.Code{policy.Objection}, condition},
+		{"a law for both", agreement.Basis{Article6: "c", Article9: "g", Schedule1: "para 6", APD: "apd"}, nil, contracts.ItemSet{}},
+	} {
+		t.Run(tt.story, func(t *testing.T) {
+			d := decide(t, r, hertswise(func(f *agreement.Flow) { f.Basis = tt.basis }))
+			outcome := permit
+			if tt.codes != nil {
+				outcome = strip
+			}
+			expect(t, d, outcome, tt.codes...)
+			went(t, d, 0, carerItems.Minus(tt.stays))
+		})
+	}
 }
 
 func TestARefusalOnTheGroundOfSafeguardingIsForTheSafeguardingLead(t *testing.T) {

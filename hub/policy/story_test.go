@@ -138,6 +138,10 @@ func TestA18WithoutTheCaredForPersonsWordOnlyTheContextGoes(t *testing.T) {
 	expect(t, d, transfer.PermitReduced, policy.ThirdPartyNoBasis)
 	went(t, d, 0, carerItems)
 	went(t, d, 2, items("cared_for.relationship_to_carer", "cared_for.condition", "cared_for.contact_prohibited"))
+
+	d = decide(t, withCaredFor(refer(said(consent.Given, everything)), said(consent.Refused, naming("health"))), hertswise())
+	expect(t, d, transfer.PermitReduced, policy.ThirdPartyNoBasis)
+	went(t, d, 2, items("cared_for.relationship_to_carer", "cared_for.contact_prohibited"))
 }
 
 func TestTheCaredForPersonsOwnWordDecidesAboutTheirItems(t *testing.T) {

@@ -70,37 +70,42 @@ func OpenStore(ctx context.Context, cfg Config) (store.Store, error) {
 }
 
 // Open builds a hub. On an error nothing is left open.
-func Open(ctx context.Context, cfg Config, log *slog.Logger) (h *Hub, err error) {
-	h = &Hub{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			h.close()
-		}
-	}()
-	if h.store, err = OpenStore(ctx, cfg); err != nil {
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Hub, error) {
+	h := &Hub{cfg: cfg, log: log}
+	if err := h.build(ctx); err != nil {
+		h.close()
 		return nil, err
+	}
+	return h, nil
+}
+
+// build makes the parts in the order of the floors.
+func (h *Hub) build(ctx context.Context) (err error) {
+	cfg, log := h.cfg, h.log
+	if h.store, err = OpenStore(ctx, cfg); err != nil {
+		return err
 	}
 	h.bus, err = bus.Open(ctx, bus.Config{
 		URL: cfg.NATS.URL, CredentialsFile: cfg.NATS.Credentials, Replicas: cfg.NATS.Replicas, ListenAddr: cfg.NATS.Listen,
 		StoreDir: cfg.path("jetstream"), Name: cfg.Origin, Grace: cfg.Grace, Log: log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var signer *ledger.Signer
 	if h.exchange, signer, err = openExchange(cfg, h.store, h.bus, log); err != nil {
-		return nil, err
+		return err
 	}
 	if err := h.openDoors(signer); err != nil {
-		return nil, err
+		return err
 	}
 	if err := h.openDelivery(); err != nil {
-		return nil, err
+		return err
 	}
 	if h.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("listen: %w", err)
 	}
-	return h, nil
+	return nil
 }
 
 // openExchange builds the use cases over a store.
@@ -251,6 +256,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.close()
 	commits := start(ctx, h.exchange.Run)
 	if err := h.exchange.Adopt(ctx, h.exchange.Index()); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to stop before it had begun
+		}
 		return errors.Join(err, commits.stop())
 	}
 	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload))

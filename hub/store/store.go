@@ -168,6 +168,8 @@ type Store interface {
 	Inbox(ctx context.Context, recipient transfer.PartnerID, after transfer.TransferID, limit int) ([]Transfer, error)
 	// InState lists a partner's transfers (as sender or recipient; every partner's when empty) in a state, oldest first.
 	InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]Transfer, error)
+	// EachTransfer visits every transfer of a log, with whether its payload is still there, in id order; it stops with visit's error.
+	EachTransfer(ctx context.Context, origin string, visit func(t Transfer, payload bool) error) error
 	Payload(ctx context.Context, id transfer.TransferID) (Payload, error)
 	SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]Identifier, error)
 	Subjects(ctx context.Context, ids []transfer.SubjectID) ([]Subject, error)

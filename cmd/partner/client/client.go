@@ -66,7 +66,7 @@ func New(cfg Config) (*Client, error) {
 	switch {
 	case err != nil || base.Host == "":
 		return nil, fmt.Errorf("hub URL %q: expected https://host", cfg.BaseURL)
-	case base.Scheme != "https" && !(base.Scheme == "http" && loopback(base.Hostname())):
+	case base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())):
 		return nil, fmt.Errorf("hub URL %q: only https keeps tokens and referrals private on the way", cfg.BaseURL)
 	case cfg.System == "" || cfg.Key.Private == nil:
 		return nil, errors.New("the system's id and its key are required")

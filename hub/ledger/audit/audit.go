@@ -16,8 +16,8 @@
 //
 // The story needs all leaves of a transfer in one log.
 //
-// Memory: a read-ahead of a few thousand leaves, and for each transfer about 70 bytes; what decisions permit is kept once for each
-// distinct set of people and items. A million transfers take about 70 MB.
+// Memory: a read-ahead of a few thousand leaves, and for each transfer about 100 bytes; what decisions permit is kept once for each
+// distinct set of people and items. A million transfers take about 100 MB.
 package audit
 
 import (

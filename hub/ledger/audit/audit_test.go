@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
+	"pgregory.net/rapid"
 
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
@@ -282,6 +283,32 @@ func TestTampering(t *testing.T) {
 	}
 }
 
+// Whichever bit of a leaf, a tile or the signed text changes, the audit says so.
+func TestNoBitOfTheLogIsIdle(t *testing.T) {
+	h := newHub(t).transfers(0, 200)
+	text := bytes.Index(h.log.Checkpoint, []byte("\n\n"))
+	rapid.Check(t, func(t *rapid.T) {
+		target := h.log.Checkpoint[:text+1]
+		switch rapid.SampledFrom([]string{"leaf", "leaf", "tile", "text"}).Draw(t, "what") {
+		case "leaf":
+			target = rapid.SampledFrom(h.log.Entries).Draw(t, "leaf")
+		case "tile":
+			target = h.log.Tiles[0][rapid.Int64Range(0, 1).Draw(t, "tile")]
+		}
+		i, bit := rapid.IntRange(0, len(target)-1).Draw(t, "byte"), byte(1)<<rapid.IntRange(0, 7).Draw(t, "bit")
+		target[i] ^= bit
+		r, err := audit.Check(context.Background(), h.log, h.signer.Verifier(), h)
+		target[i] ^= bit
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.OK() {
+			t.Fatalf("byte %d may change by %#x", i, bit)
+		}
+	})
+	want(t, h.check())
+}
+
 // With a level of tiles above, a leaf that was changed together with its tile is still placed.
 func TestTamperingUnderTwoLevelsOfTiles(t *testing.T) {
 	h := newHub(t)
@@ -349,6 +376,11 @@ func TestAForkIsFoundByWhoeverKeptACheckpoint(t *testing.T) {
 
 	h.transfers(100, 1)
 	want(t, h.check(kept))
+	// An edit is not a fork: the tiles still lead to the checkpoint that was kept. A fork with an edit is both.
+	h.log.Entries[7] = (&ledger.Leaf{Kind: ledger.KindQuery, At: start}).AppendTo(nil)
+	want(t, h.check(kept), "order 8", "edited 7", "table 6")
+	other.log.Entries[7] = h.log.Entries[7]
+	want(t, other.check(kept), "order 8", "edited 7", "forked 299", "table 6")
 
 	shorter := &hub{t: t, signer: h.signer, log: &ledger.Memory{}, rows: map[transfer.TransferID]*audit.Row{}}
 	shorter.tree, _ = ledger.OpenTree(shorter.log, h.signer)
@@ -510,6 +542,19 @@ func TestTheHubMayGoOnWhileItIsAudited(t *testing.T) {
 		h.rows[id(905)].State = transfer.Completed
 	}})
 	want(t, r, fmt.Sprintf("table %d", h.rows[id(905)].DecisionLeaf))
+}
+
+// A tile that becomes full during the audit is compared as a whole.
+func TestATileThatBecomesFullWhileItIsAudited(t *testing.T) {
+	h := newHub(t).transfers(0, 90)
+	r, err := audit.Check(context.Background(), h.log, h.signer.Verifier(), growing{h, func() {
+		h.transfers(600, 200)
+		h.log.Tiles[0][1][0] ^= 1
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, r, "tile 256")
 }
 
 // broken fails to read, which says nothing about the log.

@@ -32,7 +32,10 @@ type Config struct {
 }
 
 // Store is the hub's state in a PostgreSQL database.
-type Store struct{ *sqlstore.Store }
+type Store struct {
+	*sqlstore.Store
+	db *db
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -52,7 +55,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("read PostgreSQL URL: %w", err)
 	}
 	pc.MaxConns = int32(cmp.Or(cfg.MaxConns, 16)) //nolint:gosec // a handful
-	pc.ConnConfig.DefaultQueryExecMode = cfg.ExecMode
+	pc.ConnConfig.DefaultQueryExecMode = cmp.Or(cfg.ExecMode, pgx.QueryExecModeCacheStatement)
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, session).ReadAll()
 		return err
@@ -66,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Store{sqlstore.New(d)}, nil
+	return &Store{sqlstore.New(d), d}, nil
 }
 
 // db is the engine.

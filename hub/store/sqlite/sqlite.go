@@ -33,7 +33,10 @@ type Config struct {
 }
 
 // Store is the hub's state in a SQLite file.
-type Store struct{ *sqlstore.Store }
+type Store struct {
+	*sqlstore.Store
+	db *db
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -55,7 +58,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		_ = d.Close()
 		return nil, fmt.Errorf("open SQLite file %s: %w", cfg.Path, err)
 	}
-	return &Store{sqlstore.New(d)}, nil
+	return &Store{sqlstore.New(d), d}, nil
 }
 
 // db is the engine. Statements are prepared once: the writer's on its one connection, a reader's wherever it is used.

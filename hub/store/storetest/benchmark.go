@@ -60,10 +60,10 @@ func (r *run) commit(n, m int, work func(context.Context, store.Tx, *store.Inser
 	ctx := context.Background()
 	rows := referrals(n, m, 3000)
 	batch, about := leaves(r.size, m-n, 1000)
-	began := processCPU()
 	if counts {
 		r.b.StartTimer()
 	}
+	began := processCPU()
 	err := r.s.InTx(ctx, func(tx store.Tx) error {
 		if err := work(ctx, tx, rows); err != nil {
 			return err
@@ -71,8 +71,8 @@ func (r *run) commit(n, m int, work func(context.Context, store.Tx, *store.Inser
 		return tx.AppendLog(ctx, origin, batch, about)
 	})
 	if counts {
-		r.b.StopTimer()
 		r.cpu += processCPU() - began
+		r.b.StopTimer()
 	}
 	if err != nil {
 		r.b.Fatal(err)

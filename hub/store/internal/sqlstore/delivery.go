@@ -106,9 +106,9 @@ func (t *tx) OutboxDone(ctx context.Context, ids []transfer.TransferID) error {
 }
 
 const outboxDefer = `WITH o (transfer_id, recipient, due, attempt) AS (ROWS)
-	UPDATE outbox SET due = o.due, attempt = o.attempt FROM o WHERE outbox.transfer_id = o.transfer_id`
+	UPDATE outbox SET due = o.due, attempt = CASE WHEN o.attempt > outbox.attempt THEN o.attempt ELSE outbox.attempt END FROM o WHERE outbox.transfer_id = o.transfer_id`
 
-// OutboxDefer is store.Tx's. A row that was forgotten meanwhile stays forgotten.
+// OutboxDefer is store.Tx's. A row that was forgotten meanwhile stays forgotten, and attempts never become fewer.
 func (t *tx) OutboxDefer(ctx context.Context, rows []store.Outbox) error {
 	_, err := exec(ctx, t.q, Stmt{SQL: outboxDefer, Rows: outboxRows(rows)})
 	return err

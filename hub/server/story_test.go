@@ -1,0 +1,435 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/server"
+	"referralhub/hub/transfer"
+)
+
+// The people of these stories: numbers of the range 999 that nobody has.
+const (
+	maureen = "9994100009" // the carer of the adult example
+	desmond = "9994100378" // the person she cares for
+	joan    = "9990000026"
+	gwen    = "9990000034"
+	idris   = "9990000042"
+)
+
+func TestAReferralIsCarriedFromOneCharityToAnother(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+		if sent.Agreement == nil || sent.Agreement.Flow != "hertswise@1#refer" {
+			t.Errorf("decided under %+v", sent.Agreement)
+		}
+
+		box, err := c.as(ageUKHerts).Inbox(t.Context(), "", 10, 5*time.Second)
+		c.must(err)
+		if len(box.Entries) != 1 || box.Entries[0].TransferID != sent.ID || box.Entries[0].Sender != carersInHerts {
+			t.Fatalf("inbox: %+v", box.Entries)
+		}
+		got, err := c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+		c.must(err)
+		c.must(got.CheckDigest())
+		for _, want := range []string{"O'Brien", "SG14 1ZY", "Atrial fibrillation", "☕", `"husband"`} {
+			if !bytes.Contains(got.Dataset, []byte(want)) {
+				t.Errorf("the dataset lacks %s, which the agreement lists and she agreed to", want)
+			}
+		}
+		for _, never := range []string{desmond, "Desmond Patrick", "domestic_abuse", "carers-allowance", "magazine", maureenConsent} {
+			if bytes.Contains(got.Dataset, []byte(never)) {
+				t.Errorf("the dataset holds %s, which must not go", never)
+			}
+		}
+
+		state, err := c.as(ageUKHerts).Receipt(t.Context(), sent.ID, "accepted", "")
+		c.must(err)
+		if state != transfer.Accepted {
+			t.Errorf("after the receipt: %s", state)
+		}
+		after, err := c.as(carersInHerts).Transfer(t.Context(), sent.ID)
+		c.must(err)
+		if after.State != transfer.Accepted {
+			t.Errorf("the sender sees %s", after.State)
+		}
+		// The payload is gone: the hub is not a case store.
+		_, err = c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+		c.problem(err, http.StatusConflict)
+		if report := c.audited(); report.Releases != 1 {
+			t.Errorf("%d releases in the log", report.Releases)
+		}
+	})
+}
+
+const maureenConsent = "cih-consent-form-20931" // consents travel to the hub and no further
+
+func TestTheSameMessageTwiceHasOneEffect(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		m := c.example("adult-carer-hertswise").bytes()
+		first, err := c.as(carersInHerts).Send(t.Context(), m)
+		c.must(err)
+		again, err := c.as(carersInHerts).Send(t.Context(), m)
+		c.must(err)
+		if !again.Repeat || again.Transfers[0].ID != first.Transfers[0].ID || again.Transfers[0].State != first.Transfers[0].State ||
+			!slices.EqualFunc(again.Transfers[0].Reasons, first.Transfers[0].Reasons, func(a, b client.Reason) bool { return a.Code == b.Code && a.Detail == b.Detail }) {
+			t.Errorf("the repeat was answered differently:\n%+v\n%+v", first, again)
+		}
+		_, err = c.as(carersInHerts).Send(t.Context(), bytes.Replace(m, []byte("Maureen"), []byte("Doreen"), 1))
+		if p := c.problem(err, http.StatusConflict); len(p.Faults) != 1 || p.Faults[0].Pointer != "/message_id" {
+			t.Errorf("another body under the same id: %v", p)
+		}
+		// Another partner's ids are its own.
+		c.send(pohwer, c.example("adult-carer-hertswise").with("cih-2026-004711", to(ageUKHerts)), transfer.PermitReduced)
+		box, err := c.as(ageUKHerts).Inbox(t.Context(), "", 10, 0)
+		c.must(err)
+		if len(box.Entries) != 2 {
+			t.Errorf("%d entries wait, want one for each message", len(box.Entries))
+		}
+		c.audited()
+	})
+}
+
+func TestWithdrawalStopsWhatIsQueued(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		sent := c.send(carersInHerts, c.example("adult-carer-hertswise").with("w-1", whose(idris)), transfer.PermitReduced)
+		done, err := c.as(carersInHerts).Consent(t.Context(), consent("w-consent", idris, "withdrawn"))
+		c.must(err)
+		if !slices.Contains(done.Stopped, sent.ID) {
+			t.Errorf("the withdrawal stopped %v", done.Stopped)
+		}
+		_, err = c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+		if p := c.problem(err, http.StatusConflict); p.State != string(transfer.Stopped) {
+			t.Errorf("collecting it afterwards: %v", p)
+		}
+		again, err := c.as(carersInHerts).Consent(t.Context(), consent("w-consent", idris, "withdrawn"))
+		c.must(err)
+		if again.ConsentID != done.ConsentID {
+			t.Errorf("the same event twice became %s and %s", done.ConsentID, again.ConsentID)
+		}
+		_, err = c.as(carersInHerts).Consent(t.Context(), consent("w-consent", joan, "withdrawn"))
+		c.problem(err, http.StatusConflict)
+		if report := c.audited(); report.Releases != 0 {
+			t.Errorf("%d releases", report.Releases)
+		}
+	})
+}
+
+func TestAHeldReferralGoesWhenConsentArrives(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		held := c.send(carersInHerts, c.example("adult-carer-hertswise").with("h-1", whose(gwen), without("consents")), transfer.Hold)
+		if held.State != transfer.Held || held.Owner != "sender" || held.Deadline.IsZero() {
+			t.Errorf("held: %+v", held)
+		}
+		page, err := c.as(carersInHerts).Transfers(t.Context(), transfer.Held, "", 10)
+		c.must(err)
+		if len(page.Transfers) != 1 {
+			t.Errorf("%d transfers in the sender's queue of held ones", len(page.Transfers))
+		}
+		_, err = c.as(ageUKHerts).Collect(t.Context(), held.ID)
+		c.problem(err, http.StatusConflict)
+		done, err := c.as(carersInHerts).Consent(t.Context(), consent("h-consent", gwen, "given"))
+		c.must(err)
+		if !slices.Contains(done.Resumed, held.ID) {
+			t.Fatalf("the consent resumed %v", done.Resumed)
+		}
+		got, err := c.as(ageUKHerts).Collect(t.Context(), held.ID)
+		c.must(err)
+		if bytes.Contains(got.Dataset, []byte("Atrial")) {
+			t.Error("health data went although her consent does not name health")
+		}
+		c.audited()
+	})
+}
+
+func TestNothingGoesWithoutAnAgreement(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		refused := c.send(carersInHerts, c.example("adult-carer-hertswise").with("n-1", to(council)), transfer.Refuse)
+		if len(refused.Reasons) == 0 || refused.Reasons[0].Code != "NO_AGREEMENT" || refused.Reasons[0].Remedy == "" || refused.Owner == "" {
+			t.Errorf("refused: %+v", refused)
+		}
+		box, err := c.as(council).Inbox(t.Context(), "", 10, 0)
+		c.must(err)
+		if len(box.Entries) != 0 {
+			t.Errorf("the council sees %d entries", len(box.Entries))
+		}
+		// One message, two recipients, a decision for each.
+		sent, err := c.as(carersInHerts).Send(t.Context(), c.example("adult-carer-hertswise").with("n-2", to(ageUKHerts, council)).bytes())
+		c.must(err)
+		if len(sent.Transfers) != 2 || sent.Transfers[0].Outcome != transfer.PermitReduced || sent.Transfers[1].Outcome != transfer.Refuse {
+			t.Errorf("two recipients: %+v", sent.Transfers)
+		}
+		if got, err := c.opened().Payload(t.Context(), sent.Transfers[1].ID); err == nil {
+			t.Errorf("the hub kept %d bytes of a refused message", len(got.Sealed.Ciphertext))
+		}
+		c.audited()
+	})
+}
+
+func TestAPartnerSeesItsOwnTransfersAndNobodyElses(t *testing.T) {
+	c := newCounty(t, "")
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	_, err := c.as(pohwer).Transfer(t.Context(), sent.ID)
+	c.problem(err, http.StatusNotFound)
+	_, err = c.as(pohwer).Collect(t.Context(), sent.ID)
+	stranger := c.problem(err, http.StatusNotFound)
+	_, err = c.as(pohwer).Collect(t.Context(), "01900000-0000-7000-8000-000000000000")
+	if nothing := c.problem(err, http.StatusNotFound); nothing.Detail != stranger.Detail {
+		t.Errorf("another's transfer and none at all are told apart: %q, %q", stranger.Detail, nothing.Detail)
+	}
+	_, err = c.as(pohwer).Receipt(t.Context(), sent.ID, "accepted", "")
+	c.problem(err, http.StatusNotFound)
+	// What Carers in Hertfordshire knows of Maureen is not confirmed to PoHWER: without a consent of its own it holds.
+	c.send(pohwer, c.example("adult-carer-hertswise").with("p-1", to(ageUKHerts), without("consents", "undertaking")), transfer.Hold)
+	// The recipient learns what came and not what was kept from it, or why.
+	theirs, err := c.as(ageUKHerts).Transfer(t.Context(), sent.ID)
+	c.must(err)
+	if len(theirs.Subjects) != 0 || theirs.MessageID != "" {
+		t.Errorf("the recipient sees %+v", theirs)
+	}
+}
+
+func TestTheDataProtectionLeadAsksWhoReceivedWhat(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+		_, err := c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+		c.must(err)
+		_, err = c.as(ageUKHerts).Receipt(t.Context(), sent.ID, "received", "")
+		c.must(err)
+		c.send(carersInHerts, c.example("adult-carer-hertswise").with("d-2", to(council)), transfer.Refuse)
+
+		ask := client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: maureen}, Why: "subject access request"}
+		found, err := c.as("hub-operator/dpl").Search(t.Context(), ask)
+		c.must(err)
+		var kinds []string
+		for _, e := range found.Entries {
+			kinds = append(kinds, e.Kind+" "+string(e.Outcome))
+			if e.Kind == "release" && (e.Recipient != ageUKHerts || !slices.Contains(e.Items, "carer.nhs_number") || e.Agreement.Version != 1) {
+				t.Errorf("the release: %+v", e)
+			}
+		}
+		want := []string{"consent ", "decision permit-reduced", "release permit", "outcome ", "consent ", "decision refuse"}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("the history is %q, want %q", kinds, want)
+		}
+
+		// By case number: it means Maureen to the partner that gave it, and nobody to another.
+		mine, err := c.as("age-uk-hertfordshire/dpl").Search(t.Context(), client.Query{Subject: &client.Identifier{Scheme: "case-number", Value: "CIH/20931"}, Why: "complaint 12"})
+		c.must(err)
+		if len(mine.Entries) != 0 {
+			t.Errorf("another partner's case number found %d entries", len(mine.Entries))
+		}
+		// A recipient's own DPL sees what it sent or received, not the refusal to the council.
+		theirs, err := c.as("age-uk-hertfordshire/dpl").Search(t.Context(), ask)
+		c.must(err)
+		for _, e := range theirs.Entries {
+			if e.Sender != ageUKHerts && e.Recipient != ageUKHerts {
+				t.Errorf("Age UK's DPL sees %+v", e)
+			}
+		}
+		// An unknown person is an empty answer and a leaf.
+		none, err := c.as("hub-operator/dpl").Search(t.Context(), client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: joan}, Why: "routine check"})
+		c.must(err)
+		if len(none.Entries) != 0 || none.QueryLeaf.Index <= found.QueryLeaf.Index {
+			t.Errorf("an unknown person: %+v", none)
+		}
+		_, err = c.as(ageUKHerts).Search(t.Context(), ask)
+		c.problem(err, http.StatusForbidden)
+		c.audited()
+	})
+}
+
+func TestADecisionCanBeAskedForWithoutSending(t *testing.T) {
+	c := newCounty(t, "")
+	m := c.example("adult-carer-hertswise")
+	before := c.audited().Leaves
+	decisions, err := c.as(carersInHerts).Decide(t.Context(), m.bytes())
+	c.must(err)
+	if len(decisions) != 1 || decisions[0].Outcome != transfer.PermitReduced {
+		t.Errorf("would it go? %+v", decisions)
+	}
+	if after := c.audited().Leaves; after != before {
+		t.Errorf("asking added %d leaves", after-before)
+	}
+	sent := c.send(carersInHerts, m, transfer.PermitReduced)
+	if !slices.EqualFunc(sent.Subjects, decisions[0].Subjects, func(a, b client.Subject) bool {
+		return a.Role == b.Role && slices.Equal(a.Items, b.Items) && slices.Equal(a.Stripped, b.Stripped)
+	}) {
+		t.Errorf("what was said and what was done differ:\n%+v\n%+v", decisions[0].Subjects, sent.Subjects)
+	}
+}
+
+func TestEveryExampleIsJudged(t *testing.T) {
+	c := newCounty(t, "")
+	for name, want := range map[string]transfer.Outcome{
+		"adult-carer-hertswise": transfer.PermitReduced, "advocacy-pohwer": transfer.PermitReduced, "navigators": transfer.PermitReduced,
+		"urgent-with-risks": transfer.PermitReduced, "parent-carer": transfer.PermitReduced, "young-carer": transfer.Refuse,
+		"self-referral": transfer.Refuse, "bars-gp-referral": transfer.Refuse, "bars-111-referral": transfer.Refuse,
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent, err := c.as(carersInHerts).Send(t.Context(), c.example(name).bytes())
+			var p *client.Problem
+			if errors.As(err, &p) && p.Status == http.StatusUnprocessableEntity && p.Faults[0].Rule == "own-id" {
+				return // it is addressed to this sender: another partner's to send
+			}
+			c.must(err)
+			for _, tr := range sent.Transfers {
+				if tr.Outcome != want {
+					t.Errorf("to %s: %s %v, want %s", tr.Recipient, tr.Outcome, tr.Reasons, want)
+				}
+			}
+		})
+	}
+	c.audited()
+}
+
+func TestABatchIsJudgedOneByOne(t *testing.T) {
+	c := newCounty(t, "")
+	good := c.example("adult-carer-hertswise").bytes()
+	results, err := c.as(carersInHerts).Batch(t.Context(), [][]byte{
+		good, []byte(`{"contract":"referral/1"}`), c.example("adult-carer-hertswise").with("b-2", whose(joan), to(council)).bytes(), good,
+	})
+	c.must(err)
+	if results[0].Status+results[3].Status != http.StatusCreated+http.StatusOK {
+		t.Errorf("the same message twice in a batch: %d, %d", results[0].Status, results[3].Status)
+	}
+	if results[1].Status != http.StatusUnprocessableEntity || len(results[1].Problem.Faults) == 0 {
+		t.Errorf("the broken one: %+v", results[1])
+	}
+	if results[2].Status != http.StatusCreated || results[2].Sent.Transfers[0].Outcome != transfer.Refuse {
+		t.Errorf("the refused one: %+v", results[2])
+	}
+	c.audited()
+}
+
+func TestTheSameIntakeIsServedOverNATS(t *testing.T) {
+	c := newCounty(t, "", func(cfg *server.Config) { cfg.NATS.Listen = freeAddress(t) })
+	conn, err := nats.Connect("nats://" + c.cfg.NATS.Listen)
+	c.must(err)
+	defer conn.Close()
+	ask := func(token string, body []byte) *nats.Msg {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		m := nats.NewMsg("hub.v1.referrals")
+		m.Data = body
+		m.Header.Set("Authorization", "Bearer "+token)
+		for {
+			answer, err := conn.RequestMsgWithContext(ctx, m)
+			if errors.Is(err, nats.ErrNoResponders) && ctx.Err() == nil {
+				continue // the hub is still opening its doors
+			}
+			c.must(err)
+			return answer
+		}
+	}
+	m := c.example("adult-carer-hertswise").bytes()
+	if a := ask("forged", m); a.Header.Get("Status") != "401" {
+		t.Errorf("a forged token over NATS: %s %s", a.Header.Get("Status"), a.Data)
+	}
+	token := c.token("carers-in-hertfordshire/casework")
+	if a := ask(token, []byte(`{`)); a.Header.Get("Status") != "400" || !strings.Contains(string(a.Data), "remedy") {
+		t.Errorf("half a message over NATS: %s %s", a.Header.Get("Status"), a.Data)
+	}
+	if a := ask(token, m); a.Header.Get("Status") != "201" {
+		t.Errorf("over NATS: %s %s", a.Header.Get("Status"), a.Data)
+	}
+	sent, err := c.as(carersInHerts).Send(t.Context(), m)
+	c.must(err)
+	if !sent.Repeat {
+		t.Error("the same message over HTTP was taken for another")
+	}
+}
+
+func TestASuspendedPartnerIsStoppedAtOnce(t *testing.T) {
+	c := newCounty(t, "")
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	recipient := c.as(ageUKHerts)
+	_, err := recipient.Inbox(t.Context(), "", 10, 0) // it holds a live token
+	c.must(err)
+	c.must(c.cfg.Suspend(carersInHerts, "under investigation"))
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := c.as(carersInHerts).Partners(t.Context())
+		if err != nil {
+			c.problem(err, http.StatusUnauthorized)
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the suspension is not in force")
+		}
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // another process's file is watched
+	}
+	_, err = recipient.Collect(t.Context(), sent.ID)
+	if p := c.problem(err, http.StatusConflict); len(p.Reasons) == 0 || p.Reasons[0].Code != "PARTNER_SUSPENDED" {
+		t.Errorf("what a suspended partner had queued: %v", p)
+	}
+	c.audited()
+}
+
+func TestALongPollWakesWhenSomethingArrives(t *testing.T) {
+	c := newCounty(t, "")
+	recipient := c.as(ageUKHerts)
+	_, err := recipient.Token(t.Context())
+	c.must(err)
+	type look struct {
+		page *client.InboxPage
+		err  error
+	}
+	arrived := make(chan look, 1)
+	go func() {
+		page, err := recipient.Inbox(t.Context(), "", 10, 25*time.Second)
+		arrived <- look{page, err}
+	}()
+	c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	select {
+	case l := <-arrived:
+		c.must(l.err)
+		if len(l.page.Entries) != 1 {
+			t.Errorf("the poll ended with %d entries", len(l.page.Entries))
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the poll did not wake")
+	}
+}
+
+func TestARecipientProvesWhatItWasGiven(t *testing.T) {
+	c := newCounty(t, "")
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	got, err := c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+	c.must(err)
+	recipient := c.as(ageUKHerts)
+	text, err := recipient.Checkpoint(t.Context())
+	c.must(err)
+	key, err := os.ReadFile(c.cfg.VerifierFile())
+	c.must(err)
+	cp, err := client.VerifyCheckpoint(text, string(key))
+	c.must(err)
+	proof, err := recipient.InclusionProof(t.Context(), got.Log.Index, cp.Size)
+	c.must(err)
+	c.must(client.VerifyInclusion(cp, proof))
+	c.must(got.CheckLeaf(proof.Leaf))
+
+	stranger, err := c.as(pohwer).InclusionProof(t.Context(), got.Log.Index, cp.Size)
+	c.must(err)
+	if stranger.Leaf != nil {
+		t.Error("a leaf is shown to a partner it is not about")
+	}
+	c.send(carersInHerts, c.example("adult-carer-hertswise").with("later", whose(joan)), transfer.PermitReduced)
+	text, err = recipient.Checkpoint(t.Context())
+	c.must(err)
+	later, err := client.VerifyCheckpoint(text, string(key))
+	c.must(err)
+	grown, err := recipient.ConsistencyProof(t.Context(), cp.Size, later.Size)
+	c.must(err)
+	c.must(client.VerifyConsistency(cp, later, grown))
+}
