@@ -8,8 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/samber/lo"
+
 	sharingagreements "referralhub/sharing-agreements"
 
+	"referralhub/cmd/partner/client"
 	"referralhub/hub/agreement"
 	"referralhub/hub/transfer"
 )
@@ -40,15 +43,28 @@ func (c *agreementCheck) Run(e *env) error {
 		return err
 	}
 	if !ok {
+		wrong := lo.CountBy(faults, func(f agreement.Fault) bool { return !f.Warning })
+		fmt.Fprintf(e.stdout, "%s to mend: a hub does not start on these, and one that runs keeps what it has.\n", client.Count(wrong, "fault"))
 		return errFailed
 	}
-	fmt.Fprintf(e.stdout, "%d agreements, %d partners: in order\n", len(x.Agreements()), len(x.Partners()))
+	if len(x.Partners()) == 0 {
+		return fmt.Errorf("%s declares no partner: name the folder that holds a folder for each county", c.Dir)
+	}
+	fmt.Fprintf(e.stdout, "%s, %s: in order.\n", client.Count(len(x.Agreements()), "agreement"), client.Count(len(x.Partners()), "partner"))
 	return nil
 }
 
 type agreementExplain struct {
 	Agreement string `arg:"" help:"Such as hertswise, or hertswise@1 for one version."`
 	Dir       string `arg:"" optional:"" help:"Folder of counties; the agreements built into the hub when left out." type:"existingdir"`
+}
+
+// Help is what `hub agreement explain --help` says besides.
+func (agreementExplain) Help() string {
+	return `The newest version is explained, unless another is named.
+
+	hub agreement explain hertswise
+	hub agreement explain hertswise@1 my-agreements`
 }
 
 func (c *agreementExplain) Run(e *env) error {
@@ -70,7 +86,8 @@ func (c *agreementExplain) Run(e *env) error {
 		}
 	}
 	if found == nil {
-		return fmt.Errorf("no agreement %s: hub agreement check lists the files that were read", c.Agreement)
+		known := lo.Map(x.Agreements(), func(a *agreement.Agreement, _ int) string { return a.Ref() })
+		return fmt.Errorf("there is no agreement %s: there are %s", c.Agreement, strings.Join(known, ", "))
 	}
 	_, err = fmt.Fprint(e.stdout, agreement.Explain(found, x))
 	return err

@@ -4,76 +4,162 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"regexp"
 	"strings"
-	"text/tabwriter"
 
+	"referralhub/cmd/partner/client"
 	"referralhub/contracts"
 	"referralhub/hub/auth"
 	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
 	"referralhub/hub/server"
 	"referralhub/hub/transfer"
 )
 
 type auditCmd struct {
-	Scheme   string              `help:"What kind of identifier it is." default:"nhs-number"`
-	Why      string              `required:"" help:"Why you ask: it is logged with the question. Name nobody in it."`
-	Transfer transfer.TransferID `help:"Ask about one transfer instead of a person."`
+	Scheme   string              `help:"What kind of identifier is read: ${enum}." enum:"nhs-number,case-number,ni-number" default:"nhs-number" placeholder:"KIND"`
+	Of       transfer.PartnerID  `help:"Whose case number it is: partners number people themselves." placeholder:"PARTNER"`
+	Why      why                 `required:"" help:"Why you ask: it is logged with the question. Name nobody in it." placeholder:"REASON"`
+	Transfer transfer.TransferID `help:"Ask about one transfer instead of a person." placeholder:"ID"`
 }
 
-// Run asks the hub's own log. The identifier comes from standard input, so that it stays out of the shell's history and the process list.
+// Help is what `hub audit --help` says besides.
+func (auditCmd) Help() string {
+	return `The identifier comes from standard input, so that it stays out of the shell's history and the process list.
+
+	hub audit --why "subject access request of 3 March"
+	hub audit --scheme case-number --of age-uk-hertfordshire --why "complaint" < number
+	hub audit --transfer 01a1fff9-37cc-7922-ac67-9c7576e408b8 --why "wrong address"`
+}
+
+// why is a reason that is written down for good.
+type why string
+
+// numbers matches what may be somebody's number or date of birth, however it is spaced.
+var numbers = regexp.MustCompile(`(\p{Nd}[\s\p{Z}\p{Pd}./_]?){8,}`)
+
+// Validate keeps out of the log what could never be taken out again.
+func (w why) Validate() error {
+	switch {
+	case len(strings.TrimSpace(string(w))) < 5:
+		return errors.New(`say it in a few words, such as "subject access request of 3 March"`)
+	case len(w) > 200:
+		return errors.New("keep it below 200 characters")
+	case numbers.MatchString(string(w)):
+		return errors.New("it holds a long number, and it is kept for good: leave identifiers out of it")
+	}
+	return nil
+}
+
+// Validate finds flags that do not go together.
+func (c *auditCmd) Validate() error {
+	if (c.Scheme == "case-number") != (c.Of != "") {
+		return errors.New("--scheme case-number and --of go together: a case number means something to the partner that gave it and to nobody else")
+	}
+	return nil
+}
+
+// Run asks the hub's own log.
 func (c *auditCmd) Run(e *env) error {
-	cfg, err := e.config()
+	cfg, err := e.existing()
 	if err != nil {
 		return err
 	}
-	q := exchange.Query{Transfer: c.Transfer, Why: c.Why, Everyone: true}
+	q := exchange.Query{Transfer: c.Transfer, Of: c.Of, Why: string(c.Why), Everyone: true}
 	if c.Transfer == "" {
-		line, err := bufio.NewReader(e.stdin).ReadString('\n')
-		if value := strings.TrimSpace(line); value != "" {
-			q.Person = &contracts.Identifier{Scheme: c.Scheme, Value: value}
-		} else {
-			return errors.Join(errors.New("whom do you ask about? Give the identifier on standard input: echo NUMBER | hub audit ..."), err)
+		if f, ok := e.stdin.(*os.File); ok {
+			if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+				fmt.Fprintf(e.stderr, "%s: ", c.Scheme)
+			}
 		}
-		if c.Scheme == "nhs-number" && !contracts.ValidNHSNumber(strings.ReplaceAll(q.Person.Value, " ", "")) {
-			return errors.New("that is not an NHS number: its check digit does not fit; it has ten digits")
+		if q.Person, err = c.person(e.stdin); err != nil {
+			return err
 		}
 	}
 	var found []exchange.Entry
 	var leaf int64
 	err = server.WithExchange(e.ctx, cfg, e.logger("warn"), func(x *exchange.Exchange) error {
-		by := auth.Principal{Partner: "hub-operator", System: "hub-operator/command-line"}
+		if _, known := x.Index().Partner(c.Of); c.Of != "" && !known {
+			return fmt.Errorf("--of: %s is not in the register: hub partner list shows who is", c.Of)
+		}
+		by := auth.Principal{Partner: operator, System: transfer.SystemID(operator) + "/command-line"}
 		found, leaf, err = x.Search(e.ctx, by, q)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LEAF\tWHEN\tWHAT\tFROM\tTO\tPURPOSE\tUNDER\tITEMS")
 	for _, f := range found {
-		l := f.Leaf
-		what, under, items := string(l.Kind), "", []string{}
-		switch {
-		case l.Outcome != "":
-			what += " " + string(l.Outcome)
-		case l.Receipt != "":
-			what += " " + l.Receipt
-		case l.Consent != nil:
-			what += " " + l.Consent.State
-		}
-		if l.Agreement != nil {
-			under = l.Agreement.Flow
-		}
-		for _, s := range l.Subjects {
-			if f.About == "" || s.Commitment == f.About {
-				items = append(items, s.Items...)
-			}
-		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Index, l.At.Format("2006-01-02 15:04:05"), what, l.Sender, l.Recipient, l.Purpose, under, strings.Join(items, " "))
+		tell(e.stdout, f)
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	if len(found) == 0 {
+		fmt.Fprintln(e.stdout, "The log has nothing under this: nothing was decided, and nobody received anything.")
 	}
-	fmt.Fprintf(e.stdout, "%d entries. That you asked is leaf %d.\n", len(found), leaf)
+	fmt.Fprintf(e.stdout, "%s. That you asked is leaf %d.\n", client.Count(len(found), "entry"), leaf)
 	return nil
+}
+
+// person reads whom it is asked about.
+func (c *auditCmd) person(in io.Reader) (*contracts.Identifier, error) {
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the identifier: %w", err)
+	}
+	value := strings.TrimSpace(line)
+	if c.Scheme == "nhs-number" {
+		value = strings.NewReplacer(" ", "", "-", "").Replace(value)
+	}
+	switch {
+	case value == "":
+		return nil, errors.New("whom do you ask about? Give the identifier on standard input")
+	case c.Scheme == "nhs-number" && !contracts.ValidNHSNumber(value):
+		return nil, errors.New("that is not an NHS number: its check digit does not fit; it has ten digits")
+	}
+	return &contracts.Identifier{Scheme: c.Scheme, Value: value}, nil
+}
+
+// tell prints an entry of the log. What a recipient received is named item by item; of what was only decided, how much it was.
+func tell(w io.Writer, f exchange.Entry) {
+	l := f.Leaf
+	what := string(l.Kind)
+	switch {
+	case l.Outcome != "":
+		what += ": " + string(l.Outcome)
+	case l.Receipt != "":
+		what += ": " + l.Receipt
+	case l.Consent != nil:
+		what += ": " + l.Consent.State
+	}
+	fmt.Fprintf(w, "leaf %d  %s  %s\n", f.Index, l.At.Format("2006-01-02 15:04:05"), what)
+	if l.Recipient != "" {
+		line := fmt.Sprintf("%s to %s, for %s", l.Sender, l.Recipient, l.Purpose)
+		if l.Agreement != nil {
+			line += ", under " + l.Agreement.Flow
+		}
+		fmt.Fprint(w, client.Wrap("  ", line))
+	}
+	if c := l.Consent; c != nil {
+		line := fmt.Sprintf("recorded by %s, for %s", l.Actor.Partner, c.Purpose)
+		for i, r := range c.Recipients {
+			line += []string{", to ", " and "}[min(i, 1)] + string(r)
+		}
+		fmt.Fprint(w, client.Wrap("  ", line))
+	}
+	var items []string
+	for _, s := range l.Subjects {
+		if f.About == "" || s.Commitment == f.About {
+			items = append(items, s.Items...)
+		}
+	}
+	switch {
+	case l.Kind == ledger.KindRelease:
+		fmt.Fprintf(w, "  %s received:\n", client.Count(len(items), "item"))
+		for _, s := range client.Sections(items) {
+			fmt.Fprint(w, client.Wrap("    ", s))
+		}
+	case len(items) > 0 && l.Outcome.Permits():
+		fmt.Fprintf(w, "  %s may go\n", client.Count(len(items), "item"))
+	}
 }

@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/auth"
 	"referralhub/hub/server"
@@ -30,13 +32,22 @@ import (
 )
 
 type benchCmd struct {
-	Store   string        `help:"sqlite or postgres; with postgres and no --database, a private cluster is started and removed afterwards." enum:"sqlite,postgres" default:"sqlite"`
+	Store   string        `help:"sqlite or postgres; with postgres and no --database, a private server is started and removed afterwards." enum:"sqlite,postgres" default:"sqlite"`
 	Clients int           `help:"Referrals in flight, each from submit to receipt." default:"64"`
-	Rate    int           `help:"Start this many referrals a second instead, however long they take."`
+	Rate    int           `help:"Start this many referrals a second instead, however long they take." placeholder:"N"`
 	For     time.Duration `help:"How long to measure." default:"10s"`
 	Warm    time.Duration `help:"How long to run before measuring." default:"2s"`
-	JSON    bool          `help:"One JSON object on standard output." name:"json"`
+	JSON    bool          `help:"The figures on one line." name:"json"`
 	Profile string        `help:"Write a CPU profile of the hub to this file." placeholder:"FILE"`
+}
+
+// Help is what `hub bench --help` says besides.
+func (benchCmd) Help() string {
+	return `The hub is a process of its own on an empty folder, and is removed afterwards. It ends with status 1 if a referral was lost or delivered twice, or
+if the log that it left is not whole.
+
+	hub bench --for 30s
+	hub bench --store postgres --rate 500 --json`
 }
 
 // figures is what a run measured. Scripts rely on these names.
@@ -64,6 +75,9 @@ type figures struct {
 	FsyncsPerS       float64 `json:"fsyncs_per_s"`
 }
 
+// sound says whether every referral was delivered once, and logged.
+func (f *figures) sound() bool { return f.Missing == 0 && f.Duplicated == 0 && f.LogVerified }
+
 // Run starts a hub as a process of its own, so that its processor time is its own, and drives it over HTTP as partners do: submit, long
 // poll, collect, receipt. Afterwards it audits the log.
 func (b *benchCmd) Run(e *env) error {
@@ -71,16 +85,24 @@ func (b *benchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if b.JSON {
-		return json.NewEncoder(e.stdout).Encode(f)
+	out := json.NewEncoder(e.stdout)
+	if !b.JSON {
+		out.SetIndent("", "  ")
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
+	if err := out.Encode(f); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%s\n", text)
-	if f.Missing+f.Duplicated > 0 || !f.LogVerified {
+	if !f.sound() {
+		fmt.Fprintln(e.stderr, "hub bench: NOT every referral was delivered once and logged: the figures say nothing")
 		return errFailed
+	}
+	return nil
+}
+
+// Validate finds numbers that measure nothing.
+func (b *benchCmd) Validate() error {
+	if b.Clients < 1 || b.Rate < 0 || b.For <= 0 || b.Warm < 0 {
+		return errors.New("--clients and --for are above zero, --rate and --warm not below")
 	}
 	return nil
 }
@@ -97,9 +119,9 @@ func (b *benchCmd) measure(e *env) (f *figures, err error) {
 	}
 	database := e.cli.Database
 	if b.Store == "postgres" && database == "" {
-		cluster, err := pgtest.Start(e.ctx)
-		if err != nil {
-			return nil, err
+		cluster, failed := pgtest.Start(e.ctx)
+		if failed != nil {
+			return nil, failed
 		}
 		defer func() { err = errors.Join(err, cluster.Stop()) }()
 		if database, err = cluster.NewDatabase(e.ctx); err != nil {
@@ -107,7 +129,7 @@ func (b *benchCmd) measure(e *env) (f *figures, err error) {
 		}
 	}
 	cfg, err := server.ReadConfig("", func(c *server.Config) {
-		c.Data, c.Database, c.Listen, c.TLS.Off = dir, database, freeAddress("127.0.0.1:0"), true
+		c.Data, c.Database, c.Listen, c.TLS.Off = dir, database, freeAddress(), true
 	})
 	if err != nil {
 		return nil, err
@@ -125,11 +147,15 @@ func (b *benchCmd) measure(e *env) (f *figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.FirstRequestMs, err = l.firstRequest(e.ctx, hub.started); err != nil {
+	if f.FirstRequestMs, err = l.firstRequest(e.ctx, hub); err != nil {
 		return nil, errors.Join(err, hub.stop())
 	}
 	f.IdleRSSMiB = hub.rss()
-	if err := b.drive(e.ctx, l, hub, f); err != nil {
+	switch err := b.drive(e.ctx, l, hub, f); {
+	case e.ctx.Err() != nil:
+		_ = hub.stop() // it was told to stop as this process was, perhaps
+		return nil, errors.New("given up")
+	case err != nil:
 		return nil, errors.Join(err, hub.stop())
 	}
 	f.MessageBytes = len(l.message(0))
@@ -145,29 +171,37 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 	defer stop()
 	collected := make(chan error, 1)
 	go func() { collected <- l.collectAll(ctx) }()
-	sizeBefore := diskUse(l.dir)
-	submitting, end := context.WithCancel(ctx)
-	defer end()
-	done := make(chan struct{})
+	sizeBefore, err := l.disk(ctx)
+	if err != nil {
+		return err
+	}
+	end, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		if b.Rate > 0 {
-			l.atRate(submitting, b.Rate)
+			l.atRate(ctx, end, b.Rate)
 		} else {
-			l.inFlight(submitting, b.Clients)
+			l.inFlight(ctx, end, b.Clients)
 		}
 	}()
-	time.Sleep(b.Warm)
+	pause(ctx, b.Warm)
 	cpu, count, from := hub.cpu(), l.finished.Load(), time.Now()
 	l.measuring.Store(true)
-	time.Sleep(b.For)
+	pause(ctx, b.For)
 	l.measuring.Store(false)
 	spent, n, took := hub.cpu()-cpu, l.finished.Load()-count, time.Since(from)
 	f.RSSMiB = hub.rss()
-	end()
+	close(end)
 	<-done
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	stop()
 	if err := <-collected; err != nil {
+		return err
+	}
+	size, err := l.disk(context.WithoutCancel(ctx))
+	if err != nil {
 		return err
 	}
 	if n == 0 {
@@ -177,11 +211,19 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 	f.HubCPU = round(float64(spent.Microseconds()) / float64(n))
 	f.P50, f.P99 = l.quantile(0.50), l.quantile(0.99)
 	f.Submitted, f.DeliveredOnce, f.Missing, f.Duplicated = l.tally()
-	f.BytesPerTransfer = round(float64(diskUse(l.dir)-sizeBefore) / float64(f.Submitted))
+	f.BytesPerTransfer = round(float64(size-sizeBefore) / float64(f.Submitted))
 	if err := l.firstError(); err != nil {
 		fmt.Fprintln(os.Stderr, "hub bench: an error on the way:", err)
 	}
 	return nil
+}
+
+// pause waits, unless the run is given up.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // verify audits what the run left behind.
@@ -206,7 +248,7 @@ func (b *benchCmd) verify(e *env, cfg server.Config, f *figures) error {
 type hubProcess struct {
 	cmd     *exec.Cmd
 	started time.Time
-	once    sync.Once
+	ended   chan struct{} // closed once it has, and then err says how
 	err     error
 }
 
@@ -215,31 +257,39 @@ func startHub(e *env, cfg server.Config, profile string) (*hubProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--data", cfg.Data, "serve", "--listen", cfg.Listen, "--plain-http"}
+	args := []string{"--data", cfg.Data, "serve", "--listen", cfg.Listen, "--plain-http", "--log-level", "warn"}
 	if cfg.Database != "" {
 		args = append([]string{"--database", cfg.Database}, args...)
 	}
 	if profile != "" {
 		args = append(args, "--profile", profile)
 	}
-	h := &hubProcess{cmd: exec.Command(self, args...), started: time.Now()}
+	h := &hubProcess{cmd: exec.Command(self, args...), started: time.Now(), ended: make(chan struct{})}
+	h.cmd.Args[0] = os.Args[0] // by the name that this process goes by
 	h.cmd.Stderr = e.stderr
 	if err := h.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a hub: %w", err)
 	}
-	return h, nil
-}
-
-func (h *hubProcess) stop() error {
-	h.once.Do(func() {
-		if err := h.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			h.err = fmt.Errorf("stop the hub: %w", err)
-			return
-		}
+	go func() {
+		defer close(h.ended)
 		if err := h.cmd.Wait(); err != nil {
 			h.err = fmt.Errorf("the hub ended badly: %w", err)
 		}
-	})
+	}()
+	return h, nil
+}
+
+// stop ends the hub, if it has not ended by itself, and says how it did.
+func (h *hubProcess) stop() error {
+	select {
+	case <-h.ended:
+		return h.err
+	default:
+	}
+	if err := h.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop the hub: %w", err)
+	}
+	<-h.ended
 	return h.err
 }
 
@@ -268,6 +318,7 @@ func (h *hubProcess) rss() float64 {
 // load plays one sender and one recipient, with many referrals in flight.
 type load struct {
 	dir       string
+	database  string
 	cih, age  *client.Client
 	template  []byte
 	next      atomic.Int64
@@ -277,7 +328,8 @@ type load struct {
 	mu        sync.Mutex
 	waiting   map[transfer.TransferID]chan struct{} // submitted, and not yet acknowledged
 	early     map[transfer.TransferID]bool          // acknowledged before the sender had its answer
-	seen      map[transfer.TransferID]int           // times collected
+	seen      map[transfer.TransferID]int           // times delivered
+	received  map[transfer.TransferID]time.Time     // when its receipt was in
 	submitted map[transfer.TransferID]bool
 	took      []time.Duration
 	err       error
@@ -285,8 +337,8 @@ type load struct {
 
 func newLoad(s *story) (*load, error) {
 	l := &load{
-		dir: s.cfg.Data, waiting: map[transfer.TransferID]chan struct{}{}, early: map[transfer.TransferID]bool{},
-		seen: map[transfer.TransferID]int{}, submitted: map[transfer.TransferID]bool{},
+		dir: s.cfg.Data, database: s.cfg.Database, waiting: map[transfer.TransferID]chan struct{}{}, early: map[transfer.TransferID]bool{},
+		seen: map[transfer.TransferID]int{}, received: map[transfer.TransferID]time.Time{}, submitted: map[transfer.TransferID]bool{},
 	}
 	m, err := example("adult-carer-hertswise")
 	if err != nil {
@@ -330,41 +382,56 @@ func (l *load) message(n int64) []byte {
 	return bytes.Replace(m, []byte("BENCH/0000000B"), fmt.Appendf(nil, "BENCH/B%07d", n), 1)
 }
 
-// firstRequest sends the first referral as soon as the hub takes it.
-func (l *load) firstRequest(ctx context.Context, started time.Time) (float64, error) {
+// firstRequest asks something as soon as the hub answers, and says how long after its start that was.
+func (l *load) firstRequest(ctx context.Context, hub *hubProcess) (float64, error) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		_, err := l.cih.Partners(ctx)
 		if err == nil {
-			return round(float64(time.Since(started).Microseconds()) / 1000), nil
+			return round(float64(time.Since(hub.started).Microseconds()) / 1000), nil
 		}
 		if time.Now().After(deadline) {
 			return 0, fmt.Errorf("the hub does not answer: %w", err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-hub.ended:
+			return 0, errors.New("the hub does not answer: it has ended")
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 }
 
-func (l *load) inFlight(ctx context.Context, clients int) {
+// inFlight keeps so many referrals on their way until end.
+func (l *load) inFlight(ctx context.Context, end <-chan struct{}, clients int) {
 	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				l.one(ctx)
+				select {
+				case <-end:
+					return
+				default:
+					l.one(ctx)
+				}
 			}
 		})
 	}
 	all.Wait()
 }
 
-func (l *load) atRate(ctx context.Context, rate int) {
+// atRate starts so many referrals a second until end.
+func (l *load) atRate(ctx context.Context, end <-chan struct{}, rate int) {
 	var all sync.WaitGroup
+	defer all.Wait()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			all.Wait()
+			return
+		case <-end:
 			return
 		case <-tick.C:
 			all.Go(func() { l.one(ctx) })
@@ -372,10 +439,10 @@ func (l *load) atRate(ctx context.Context, rate int) {
 	}
 }
 
-// one carries one referral from submit to receipt. It is finished even when the run ends meanwhile.
+// one carries one referral from submit to receipt.
 func (l *load) one(ctx context.Context) {
 	measured, start := l.measuring.Load(), time.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	sent, err := l.cih.Send(ctx, l.message(l.next.Add(1)))
 	if err != nil {
@@ -418,7 +485,11 @@ func (l *load) collectAll(ctx context.Context) error {
 	defer all.Wait()
 	after, empty := "", 0
 	for empty < 2 {
-		page, err := l.age.Inbox(work, after, 200, time.Second)
+		asked, wait := time.Now(), time.Second
+		if ctx.Err() != nil {
+			wait = 0 // whatever was submitted has arrived, or was given up
+		}
+		page, err := l.age.Inbox(work, after, 200, wait)
 		if err != nil {
 			return err
 		}
@@ -430,7 +501,7 @@ func (l *load) collectAll(ctx context.Context) error {
 		}
 		empty, after = 0, page.Next
 		for _, e := range page.Entries {
-			if l.claim(e.TransferID) {
+			if l.claim(e.TransferID, asked) {
 				all.Go(func() { l.take(work, e.TransferID) })
 			}
 		}
@@ -438,15 +509,19 @@ func (l *load) collectAll(ctx context.Context) error {
 	return nil
 }
 
-// claim keeps an entry that two polls have shown from being collected twice.
-func (l *load) claim(id transfer.TransferID) bool {
+// claim keeps an entry that two polls have shown from being collected twice. One that a poll shows which was asked for after its receipt has
+// been delivered again.
+func (l *load) claim(id transfer.TransferID, asked time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.seen[id]; known {
-		return false
+	if _, known := l.seen[id]; !known {
+		l.seen[id] = 0
+		return true
 	}
-	l.seen[id] = 0
-	return true
+	if at, done := l.received[id]; done && at.Before(asked) {
+		l.seen[id]++
+	}
+	return false
 }
 
 func (l *load) take(ctx context.Context, id transfer.TransferID) {
@@ -466,6 +541,7 @@ func (l *load) take(ctx context.Context, id transfer.TransferID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen[id]++
+	l.received[id] = time.Now()
 	if arrived, waits := l.waiting[id]; waits {
 		close(arrived)
 		delete(l.waiting, id)
@@ -539,9 +615,19 @@ func fsyncRate(dir string) float64 {
 	return round(float64(n) / time.Since(start).Seconds())
 }
 
-// diskUse is what the files under dir hold, in bytes.
-func diskUse(dir string) (n int64) {
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+// disk is what the hub's files and its database hold, in bytes.
+func (l *load) disk(ctx context.Context) (n int64, err error) {
+	if l.database != "" {
+		conn, err := pgx.Connect(ctx, l.database)
+		if err != nil {
+			return 0, fmt.Errorf("ask PostgreSQL for its size: %w", err)
+		}
+		defer conn.Close(ctx) //nolint:errcheck // it only asks
+		if err := conn.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&n); err != nil {
+			return 0, fmt.Errorf("ask PostgreSQL for its size: %w", err)
+		}
+	}
+	err = filepath.WalkDir(l.dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // a file that went meanwhile
 		}
@@ -550,5 +636,5 @@ func diskUse(dir string) (n int64) {
 		}
 		return nil
 	})
-	return n
+	return n, err
 }

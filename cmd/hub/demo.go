@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"referralhub/cmd/partner/client"
@@ -29,6 +30,12 @@ type demoCmd struct {
 	Once bool `help:"End after the story; exit 0 only if every step came out as told."`
 }
 
+// Help is what `hub demo --help` says besides.
+func (demoCmd) Help() string {
+	return `The hub is a real one, on a folder of its own that it leaves behind: a new one in the temporary folder, or an empty one named with --data. Afterwards
+it stays up, for you to try the other commands on.`
+}
+
 const (
 	carersInHerts = transfer.PartnerID("carers-in-hertfordshire")
 	ageUKHerts    = transfer.PartnerID("age-uk-hertfordshire")
@@ -39,15 +46,11 @@ const (
 // Run starts a hub on an empty folder, plays the story, and stays up unless it is asked not to.
 func (d *demoCmd) Run(e *env) error {
 	tune()
-	cfg, err := d.config(e)
+	data, err := d.folder(e)
 	if err != nil {
 		return err
 	}
-	s := &story{out: e.stdout, cfg: cfg}
-	if err := s.enrol(); err != nil {
-		return err
-	}
-	h, err := server.Open(e.ctx, cfg, e.logger("warn"))
+	cfg, h, err := d.open(e, data)
 	if err != nil {
 		return err
 	}
@@ -56,40 +59,71 @@ func (d *demoCmd) Run(e *env) error {
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
 
+	s := &story{out: e.stdout, cfg: cfg}
 	err = s.play(ctx)
-	if err == nil && !d.Once {
+	switch {
+	case err != nil:
+	case d.Once:
+		fmt.Fprintf(e.stdout, "\nWhat the hub kept is in %[1]s: %[2]s verify --data %[1]s\n", cfg.Data, program("hub"))
+	default:
 		s.stayUp()
-		<-e.ctx.Done()
+		select {
+		case <-e.ctx.Done():
+		case err = <-ended:
+			return err
+		}
 	}
 	stop()
 	return errors.Join(err, <-ended)
 }
 
-// config is a hub on a loopback port with a folder of its own.
-func (d *demoCmd) config(e *env) (server.Config, error) {
-	data := e.cli.Data
-	if data == "" {
-		var err error
-		if data, err = os.MkdirTemp("", "hub-demo-"); err != nil {
-			return server.Config{}, fmt.Errorf("make a data folder: %w", err)
+// folder is the data folder: an empty one.
+func (d *demoCmd) folder(e *env) (string, error) {
+	if e.cli.Data == "" {
+		data, err := os.MkdirTemp("", "hub-demo-")
+		if err != nil {
+			return "", fmt.Errorf("make a data folder: %w", err)
 		}
+		return data, nil
 	}
-	if left, err := os.ReadDir(data); err == nil && len(left) > 0 {
-		return server.Config{}, fmt.Errorf("the demo starts on an empty folder and %s is not: name another with --data", data)
+	if left, err := os.ReadDir(e.cli.Data); err == nil && len(left) > 0 {
+		return "", fmt.Errorf("the demo starts on an empty folder and %s is not: name another with --data", e.cli.Data)
 	}
-	return server.ReadConfig(e.cli.Config, func(c *server.Config) {
-		c.Data, c.Listen, c.URL = data, freeAddress("127.0.0.1:8443"), ""
-		c.Database = e.cli.Database
-	})
+	return e.cli.Data, nil
 }
 
-// freeAddress gives want, or any other port where that is taken.
-func freeAddress(want string) string {
-	l, err := net.Listen("tcp", want)
-	if err != nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return want // the hub will say why it cannot listen
+// open builds the hub, on its usual port unless somebody else has that, with the partners of the story enrolled.
+func (d *demoCmd) open(e *env, data string) (server.Config, *server.Hub, error) {
+	address := "127.0.0.1:8443"
+	for {
+		cfg, err := server.ReadConfig(e.cli.Config, func(c *server.Config) {
+			c.Data, c.Listen, c.URL, c.Database = data, address, "", e.cli.Database
+		})
+		if err != nil {
+			return cfg, nil, err
 		}
+		if err := (&story{cfg: cfg}).enrol(); err != nil {
+			return cfg, nil, err
+		}
+		h, err := server.Open(e.ctx, cfg, e.logger("warn"))
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return cfg, h, err
+		}
+		address = freeAddress()
+	}
+}
+
+// program is how a program beside this one is called.
+func program(name string) string {
+	dir, _ := filepath.Split(os.Args[0])
+	return dir + name
+}
+
+// freeAddress is a port of this machine that nobody has at the moment.
+func freeAddress() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "127.0.0.1:0" // the hub will say why it cannot listen
 	}
 	defer l.Close() //nolint:errcheck // nobody has used it
 	return l.Addr().String()
@@ -192,7 +226,16 @@ func (s *story) title(text string) {
 	fmt.Fprintf(s.out, "\n%d. %s\n", s.step, text)
 }
 
-func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, "   "+format+"\n", args...) }
+func (s *story) say(format string, args ...any) {
+	fmt.Fprint(s.out, client.Wrap("   ", fmt.Sprintf(format, args...)))
+}
+
+// items names items, a section of the message a paragraph.
+func (s *story) items(names []string) {
+	for _, section := range client.Sections(names) {
+		fmt.Fprint(s.out, client.Wrap("      ", section))
+	}
+}
 
 // must says what a step was expected to come to.
 func (s *story) must(ok bool, format string, args ...any) error {
@@ -228,20 +271,23 @@ func (s *story) refer(ctx context.Context) error {
 	}
 	t := sent.Transfers[0]
 	s.say("Outcome: %s, under %s. It waits in Age UK's inbox.", t.Outcome, t.Agreement.Flow)
+	stripped := 0
 	for _, p := range t.Subjects {
 		if len(p.Stripped) > 0 {
-			s.say("Stripped about the %s: %s.", strings.ReplaceAll(string(p.Role), "_", "-"), strings.Join(p.Stripped, ", "))
+			stripped += len(p.Stripped)
+			s.say("Stripped about %s, %s:", client.Person(p.Role, p.Position), client.Count(len(p.Stripped), "item"))
+			s.items(p.Stripped)
 		}
 	}
 	s.reasons(t.Reasons)
-	return s.must(t.Outcome == transfer.PermitReduced && t.State == transfer.Queued, "%s, %s", t.Outcome, t.State)
+	return s.must(t.Outcome == transfer.PermitReduced && t.State == transfer.Queued && stripped > 0, "%s, %s, %d items stripped", t.Outcome, t.State, stripped)
 }
 
 func (s *story) reasons(rs []client.Reason) {
-	for _, r := range rs {
+	for _, r := range client.Together(rs) {
 		s.say("Why: %s [%s; %s]", r.Detail, r.Code, r.Source)
 		if r.Remedy != "" {
-			s.say("     What to do: %s", r.Remedy)
+			fmt.Fprint(s.out, client.Wrap("        ", "What to do: "+r.Remedy))
 		}
 	}
 }
@@ -277,7 +323,7 @@ func (s *story) collect(ctx context.Context) error {
 }
 
 func (s *story) refused(ctx context.Context) error {
-	s.title("The same charity sends a referral to Hertfordshire County Council, with which no agreement is declared.")
+	s.title("The same charity refers to Hertfordshire County Council, with which it has no agreement.")
 	m, err := example("adult-carer-hertswise")
 	if err != nil {
 		return err
@@ -293,19 +339,19 @@ func (s *story) refused(ctx context.Context) error {
 }
 
 func (s *story) held(ctx context.Context) error {
-	s.title("A referral of Gwen Pugh arrives without any record of her consent.")
+	s.title("A referral of Gwenllian Pugh arrives without any record of her consent.")
 	m, err := example("adult-carer-hertswise")
 	if err != nil {
 		return err
 	}
-	m.about("demo-no-consent", "Gwenllïan", "Pugh", nhsNumber(420), "CIH/30002")
+	m.about("demo-no-consent", "Gwenllian", "Pugh", nhsNumber(420), "CIH/30002")
 	delete(m, "consents")
 	sent, err := s.cih.Send(ctx, m.json())
 	if err != nil {
 		return err
 	}
 	t := sent.Transfers[0]
-	s.say("Outcome: %s. It is %s's to settle, by %s.", t.Outcome, t.Owner, t.Deadline.Format("2 January 2006"))
+	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, t.Owner, t.Deadline.Format("2 January 2006"))
 	s.reasons(t.Reasons)
 	return s.must(t.Outcome == transfer.Hold && t.State == transfer.Held && t.Owner != "" && !t.Deadline.IsZero(), "%s, %s", t.Outcome, t.State)
 }
@@ -339,7 +385,7 @@ func (s *story) withdrawn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("The withdrawal is recorded; %d transfer is stopped by it.", len(done.Stopped))
+	s.say("The withdrawal is recorded, and stops %s.", client.Count(len(done.Stopped), "transfer"))
 	if err := s.must(slices.Contains(done.Stopped, t.ID), "the withdrawal stopped %v", done.Stopped); err != nil {
 		return err
 	}
@@ -363,12 +409,14 @@ func (s *story) whoReceivedWhat(ctx context.Context) error {
 		switch en.Kind {
 		case "release":
 			released++
-			s.say("leaf %d  %s  %s received from %s, for %s, under %s:", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Sender, en.Purpose, en.Agreement.Flow)
-			s.say("         %s.", strings.Join(en.Items, ", "))
+			s.say("leaf %d  %s  %s received from %s, for %s, under %s, %s:", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Sender, en.Purpose, en.Agreement.Flow, client.Count(len(en.Items), "item"))
+			s.items(en.Items)
 		case "outcome":
 			s.say("leaf %d  %s  %s says: %s.", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Receipt)
 		case "decision":
 			s.say("leaf %d  %s  decided for %s: %s.", en.Log.Index, en.At.Format("15:04:05"), en.Recipient, en.Outcome)
+		case "consent":
+			s.say("leaf %d  %s  consent recorded by %s.", en.Log.Index, en.At.Format("15:04:05"), en.By)
 		default:
 			s.say("leaf %d  %s  %s.", en.Log.Index, en.At.Format("15:04:05"), en.Kind)
 		}
@@ -394,13 +442,14 @@ func (s *story) verify(ctx context.Context) error {
 	if err := s.must(report.OK(), "the log is not whole"); err != nil {
 		return err
 	}
-	s.say("The log is whole: %d leaves, %d transfers, %d release.", report.Leaves, report.Transfers, report.Releases)
+	s.say("The log is whole: %s, %s, %s.", client.Count(report.Leaves, "leaf"), client.Count(report.Transfers, "transfer"), client.Count(report.Releases, "release"))
 
-	dir := filepath.Join(s.cfg.Data, "demo-export")
-	if err := ledger.Export(st.Log(ctx, s.cfg.Origin), dir); err != nil {
+	dir := filepath.Join(s.cfg.Data, "changed-copy")
+	log, release := st.Log(ctx, s.cfg.Origin), s.disclosure.Log.Index
+	if err := ledger.Export(log, dir); err != nil {
 		return err
 	}
-	if err := changeOneByte(filepath.Join(dir, "tile", "entries")); err != nil {
+	if err := changeOneByte(log, release, filepath.Join(dir, "tile", "entries")); err != nil {
 		return err
 	}
 	exported, err := ledger.OpenDirectory(dir)
@@ -415,15 +464,24 @@ func (s *story) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.must(!report.OK(), "a changed copy passed as whole"); err != nil {
+	found := slices.IndexFunc(report.Problems, func(p audit.Problem) bool { return p.Class == audit.Edited && p.Index == release })
+	if err := s.must(found >= 0, "of a changed copy the audit says %v", report.Problems); err != nil {
 		return err
 	}
-	s.say("The copy is not: %s", report.Problems[0])
+	s.say("The copy is not: %s.", report.Problems[found])
 	return nil
 }
 
-// changeOneByte changes a letter in the first file of leaves: the recipient of a release becomes somebody else.
-func changeOneByte(dir string) error {
+// changeOneByte changes a letter of one leaf in the exported files of leaves: who received something becomes somebody else.
+func changeOneByte(log ledger.Source, leaf int64, dir string) error {
+	leaves, err := log.Leaves(leaf, leaf+1)
+	if err != nil {
+		return err
+	}
+	was := []byte(`"recipient":"` + ageUKHerts)
+	is := bytes.Clone(was)
+	is[len(`"recipient":"`)]++
+	changed := bytes.Replace(leaves[0], was, is, 1)
 	return filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -432,24 +490,19 @@ func changeOneByte(dir string) error {
 		if err != nil {
 			return err
 		}
-		at := bytes.Index(text, []byte(`"recipient":"`+string(ageUKHerts)))
-		if at < 0 {
-			return errors.New("no leaf of the copy names a recipient")
-		}
-		text[at+len(`"recipient":"`)]++
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			return err
-		}
-		return filepath.SkipAll
+		return os.WriteFile(name, bytes.Replace(text, leaves[0], changed, 1), 0o600)
 	})
 }
 
 func (s *story) stayUp() {
+	const sender = "carers-in-hertfordshire/casework"
 	fmt.Fprintf(s.out, `
 The hub stays up at %[1]s until you press Ctrl-C. In another terminal, try:
 
-  bin/partner --hub %[1]s --ca %[2]s --system carers-in-hertfordshire/casework --key %[3]s send contracts/examples/advocacy-pohwer.json
-  echo 9994100009 | bin/hub audit --data %[4]s --why "trying the demo"
-  bin/hub verify --data %[4]s
-`, s.cfg.URL, s.cfg.AuthorityFile(), s.keyFile("carers-in-hertfordshire/casework"), s.cfg.Data)
+  export HUB_URL=%[1]s HUB_CA=%[2]s
+  export HUB_SYSTEM=%[3]s HUB_KEY=%[4]s
+  %[5]s send contracts/examples/advocacy-pohwer.json
+  echo 9994100009 | %[6]s audit --data %[7]s --why "trying the demo"
+  %[6]s verify --data %[7]s
+`, s.cfg.URL, s.cfg.AuthorityFile(), sender, s.keyFile(sender), program("partner"), program("hub"), s.cfg.Data)
 }

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"referralhub/cmd/partner/client"
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
 	"referralhub/hub/server"
@@ -13,21 +19,23 @@ import (
 )
 
 type verifyCmd struct {
-	Dir  string   `help:"Verify an exported log in this folder instead of the hub's own." type:"existingdir"`
-	Key  []string `help:"File with the log's verifier key; <data>/keys/log.vkey when left out." type:"existingfile"`
-	Seen []string `help:"A checkpoint seen before, to show that history was not rewritten." type:"existingfile"`
+	Dir  string   `help:"Verify an exported log in this folder instead of the hub's own." type:"existingdir" placeholder:"DIR"`
+	Key  []string `help:"File with the log's verifier key: keys/log.vkey in the hub's data folder when left out. Once for each log." type:"existingfile" placeholder:"FILE"`
+	Seen []string `help:"A checkpoint that was kept, to show that the log has only grown since." type:"existingfile" placeholder:"FILE"`
+}
+
+// Help is what `hub verify --help` says besides.
+func (verifyCmd) Help() string {
+	return `The hub may be running meanwhile. Whoever holds the log's key could write another log: keep a checkpoint where they cannot reach it.
+
+	hub verify
+	hub log checkpoint > monday.checkpoint
+	hub verify --seen monday.checkpoint
+	hub verify --dir log-export --key log.vkey`
 }
 
 // Run audits every log of the store, or one exported log, from the data alone.
 func (c *verifyCmd) Run(e *env) error {
-	cfg, err := e.config()
-	if err != nil {
-		return err
-	}
-	verifiers, err := c.verifiers(cfg)
-	if err != nil {
-		return err
-	}
 	var seen [][]byte
 	for _, name := range c.Seen {
 		text, err := os.ReadFile(name)
@@ -37,18 +45,15 @@ func (c *verifyCmd) Run(e *env) error {
 		seen = append(seen, text)
 	}
 	if c.Dir != "" {
-		src, err := ledger.OpenDirectory(c.Dir)
-		if err != nil {
-			return err
-		}
-		report, err := audit.Check(e.ctx, src, verifiers[0], nil, seen...)
-		if err != nil {
-			return err
-		}
-		if !show(e, verifiers[0].Name(), report) {
-			return errFailed
-		}
-		return nil
+		return c.exported(e, seen)
+	}
+	cfg, err := e.existing()
+	if err != nil {
+		return err
+	}
+	verifiers, err := c.verifiers(cfg)
+	if err != nil {
+		return err
 	}
 	st, err := server.OpenStore(e.ctx, cfg)
 	if err != nil {
@@ -56,52 +61,6 @@ func (c *verifyCmd) Run(e *env) error {
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
 	return c.all(e, st, verifiers, seen)
-}
-
-func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen [][]byte) error {
-	origins, err := st.Origins(e.ctx)
-	if err != nil {
-		return err
-	}
-	if len(origins) == 0 {
-		fmt.Fprintln(e.stdout, "There is no log yet: nothing was decided and nothing disclosed.")
-		return nil
-	}
-	known := map[string]note.Verifier{}
-	for _, v := range verifiers {
-		known[v.Name()] = v
-	}
-	failed := false
-	for _, origin := range origins {
-		if known[origin] == nil {
-			return fmt.Errorf("there is a log %s and no verifier key for it: give its file with --key", origin)
-		}
-		report, err := server.VerifyLog(e.ctx, st, known[origin], seen...)
-		if err != nil {
-			return err
-		}
-		failed = !show(e, origin, report) || failed
-	}
-	if failed {
-		return errFailed
-	}
-	return nil
-}
-
-// show prints a report and says whether the log is whole.
-func show(e *env, origin string, report *audit.Report) bool {
-	for _, w := range report.Warnings {
-		fmt.Fprintln(e.stdout, "note:", w)
-	}
-	for _, p := range report.Problems {
-		fmt.Fprintln(e.stdout, "PROBLEM:", p)
-	}
-	if !report.OK() {
-		fmt.Fprintf(e.stdout, "Log %s is NOT whole: %d problems in %d leaves.\n", origin, len(report.Problems)+report.Omitted, report.Leaves)
-		return false
-	}
-	fmt.Fprintf(e.stdout, "Log %s is whole: %d leaves, %d transfers, %d releases; root %s.\n", origin, report.Leaves, report.Transfers, report.Releases, report.Root)
-	return true
 }
 
 func (c *verifyCmd) verifiers(cfg server.Config) ([]note.Verifier, error) {
@@ -120,15 +79,106 @@ func (c *verifyCmd) verifiers(cfg server.Config) ([]note.Verifier, error) {
 	return out, nil
 }
 
+// exported audits a log that was exported, wherever it came from.
+func (c *verifyCmd) exported(e *env, seen [][]byte) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	verifiers, err := c.verifiers(cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: give the file with the log's verifier key with --key", err)
+	}
+	if err != nil {
+		return err
+	}
+	if len(verifiers) > 1 {
+		return errors.New("an exported log has one key: give --key once")
+	}
+	src, err := ledger.OpenDirectory(c.Dir)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Check(e.ctx, src, verifiers[0], nil, seen...)
+	if err != nil {
+		return err
+	}
+	if !show(e, report) {
+		return errFailed
+	}
+	return nil
+}
+
+// all audits every log that is there, and every log of which somebody has a key: one that is gone is a finding too.
+func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen [][]byte) error {
+	origins, err := st.Origins(e.ctx)
+	if err != nil {
+		return err
+	}
+	known := map[string]note.Verifier{}
+	for _, v := range verifiers {
+		known[v.Name()] = v
+		if !slices.Contains(origins, v.Name()) {
+			origins = append(origins, v.Name())
+		}
+	}
+	pins := map[string][][]byte{}
+	for i, text := range seen {
+		cp, err := ledger.ReadCheckpoint(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Seen[i], err)
+		}
+		if !slices.Contains(origins, cp.Origin) {
+			return fmt.Errorf("%s is a checkpoint of the log %s, and this hub has %s", c.Seen[i], cp.Origin, strings.Join(origins, ", "))
+		}
+		pins[cp.Origin] = append(pins[cp.Origin], text)
+	}
+	failed := false
+	for _, origin := range origins {
+		if known[origin] == nil {
+			return fmt.Errorf("there is a log %s and no verifier key for it: give its file with --key", origin)
+		}
+		report, err := server.VerifyLog(e.ctx, st, known[origin], pins[origin]...)
+		if err != nil {
+			return err
+		}
+		failed = !show(e, report) || failed
+	}
+	if failed {
+		return errFailed
+	}
+	return nil
+}
+
+// show prints a report and says whether the log is whole.
+func show(e *env, r *audit.Report) bool {
+	for _, w := range r.Warnings {
+		fmt.Fprintln(e.stdout, "note:", w)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintln(e.stdout, "PROBLEM:", p)
+	}
+	switch {
+	case !r.OK():
+		fmt.Fprintf(e.stdout, "Log %s is NOT whole: %s in %s.\n", r.Origin, client.Count(len(r.Problems)+r.Omitted, "problem"), client.Count(r.Leaves, "leaf"))
+		return false
+	case r.Leaves == 0:
+		fmt.Fprintf(e.stdout, "Log %s is empty: nothing was decided and nothing disclosed.\n", r.Origin)
+	default:
+		fmt.Fprintf(e.stdout, "Log %s is whole: %s, %s, %s; root %s.\n", r.Origin, client.Count(r.Leaves, "leaf"), client.Count(r.Transfers, "transfer"), client.Count(r.Releases, "release"), r.Root)
+	}
+	return true
+}
+
 type logCmd struct {
 	Export     logExport     `cmd:"" help:"Write the log as C2SP tlog-tiles, so that other people's tools can check it."`
 	Checkpoint logCheckpoint `cmd:"" help:"Print the newest signed checkpoint. Keep it somewhere else, for hub verify --seen."`
 	Show       logShow       `cmd:"" help:"Print leaves, one a line."`
 }
 
-// withLog opens the hub's own log.
+// withLog opens the hub's own log, which has been written to.
 func (e *env) withLog(f func(ledger.Source) error) error {
-	cfg, err := e.config()
+	cfg, err := e.existing()
 	if err != nil {
 		return err
 	}
@@ -137,6 +187,13 @@ func (e *env) withLog(f func(ledger.Source) error) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
+	origins, err := st.Origins(e.ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(origins, cfg.Origin) {
+		return fmt.Errorf("there is no log %s here, but %s: name the hub's configuration with --config", cfg.Origin, cmp.Or(strings.Join(origins, ", "), "none"))
+	}
 	return f(st.Log(e.ctx, cfg.Origin))
 }
 
@@ -150,8 +207,11 @@ func (c *logExport) Run(e *env) error {
 			return err
 		}
 		size, _, err := src.Head()
-		fmt.Fprintf(e.stdout, "%d leaves are in %s\n", size, c.Dir)
-		return err
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stdout, "%s: %s.\n", c.Dir, client.Count(size, "leaf"))
+		return nil
 	})
 }
 

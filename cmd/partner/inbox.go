@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"referralhub/cmd/partner/client"
@@ -68,13 +67,14 @@ func (c *collectCommand) Run(ctx context.Context, s *session) error {
 	s.say("Collected into %s: %s from %s, under agreement %s version %d.", c.Out, d.MessageType, d.Sender, d.Agreement.ID, d.Agreement.Version)
 	s.say("  purpose %s; lawful basis Article 6(1)(%s)%s", d.Purpose, d.LawfulBasis.Article6, special(d.LawfulBasis))
 	if len(d.Stripped) > 0 {
-		s.say("  not for us, and not sent: %s", strings.Join(d.Stripped, ", "))
+		s.say("  not for us, and not sent:")
+		s.items("    ", d.Stripped)
 	}
 	if d.OnwardSharing != "" {
-		s.say("  passing it on: %s", d.OnwardSharing)
+		s.paragraph("  ", "passing it on: %s", d.OnwardSharing)
 	}
 	if d.Retention != "" {
-		s.say("  keep it: %s", d.Retention)
+		s.paragraph("  ", "keep it: %s", d.Retention)
 	}
 	s.say("Now tell the sender: partner receipt %s received", d.TransferID)
 	return nil

@@ -11,7 +11,7 @@ import (
 
 type keyCommand struct {
 	Out  string `default:"hub-key" placeholder:"NAME" help:"Write NAME.pem, the private key, and NAME.jwks.json, its public half."`
-	Type string `default:"ES256" enum:"ES256,ES384,EdDSA,RS512" help:"ES256, ES384, EdDSA or RS512 (RSA of 4096 bits)."`
+	Type string `default:"ES256" enum:"ES256,EdDSA,RS512" help:"ES256, EdDSA or RS512 (RSA of 4096 bits)."`
 }
 
 func (c *keyCommand) Run(s *session) error {

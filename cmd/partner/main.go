@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,26 +42,60 @@ type flags struct {
 	Alg    string            `env:"HUB_ALG" placeholder:"NAME" help:"Algorithm to sign with, when it is not the usual one for the key: PS256 for RSA, say."`
 	JSON   bool              `name:"json" help:"Print answers as JSON."`
 
-	MakeKey  keyCommand      `cmd:"" name:"key" help:"Make a key pair for a system of ours."`
-	Token    tokenCommand    `cmd:"" help:"Print an access token, for use with other tools."`
-	Send     sendCommand     `cmd:"" help:"Hand in a referral."`
-	Transfer transferCommand `cmd:"" help:"Say where a transfer stands."`
-	Inbox    inboxCommand    `cmd:"" help:"List what waits for us."`
-	Collect  collectCommand  `cmd:"" help:"Take a transfer out of the inbox."`
-	Receipt  receiptCommand  `cmd:"" help:"Tell the sender what became of a transfer."`
-	Consent  consentCommand  `cmd:"" help:"Record that somebody gave, refused or withdrew consent."`
-	Search   searchCommand   `cmd:"" help:"Ask the disclosure log who received what."`
-	Verify   verifyCommand   `cmd:"" help:"Check that what was collected is in the hub's log, unaltered."`
+	MakeKey keyCommand   `cmd:"" group:"Set up" name:"key" help:"Make a key pair for a system of ours."`
+	Token   tokenCommand `cmd:"" group:"Set up" help:"Print an access token, for use with other tools."`
+
+	Send     sendCommand     `cmd:"" group:"Send" help:"Hand in a referral."`
+	Transfer transferCommand `cmd:"" group:"Send" help:"Say where a transfer stands."`
+	Consent  consentCommand  `cmd:"" group:"Send" help:"Record that somebody gave, refused or withdrew consent."`
+
+	Inbox   inboxCommand   `cmd:"" group:"Receive" help:"List what waits for us."`
+	Collect collectCommand `cmd:"" group:"Receive" help:"Take a transfer out of the inbox."`
+	Receipt receiptCommand `cmd:"" group:"Receive" help:"Tell the sender what became of a transfer."`
+
+	Search searchCommand `cmd:"" group:"Check" help:"Ask the disclosure log who received what."`
+	Verify verifyCommand `cmd:"" group:"Check" help:"Check that what was collected is in the hub's log, unaltered."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run gives the exit status: 0 when all is well, 1 when it is not, 2 when the command line makes no sense.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var f flags
-	parsed := kong.Parse(&f, kong.Name("partner"), kong.UsageOnError(),
-		kong.Description("A client of the referral hub, for a partner's system."),
-		kong.BindTo(ctx, (*context.Context)(nil)))
-	parsed.FatalIfErrorf(parsed.Run(&session{flags: &f, in: os.Stdin, out: os.Stdout}))
+	exit := -1
+	parser, err := kong.New(&f, kong.Name("partner"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}), kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Description("A client of the referral hub, for a partner's system."))
+	if err != nil {
+		complain(stderr, err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit // it was asked for help
+	}
+	if err != nil {
+		parser.Stdout = stderr
+		if wrong := (*kong.ParseError)(nil); errors.As(err, &wrong) && (len(args) == 0 || len(wrong.Context.Path) > 1) {
+			_ = wrong.Context.PrintUsage(len(args) > 0) // all of it for somebody who has asked for nothing yet
+		}
+		complain(stderr, err)
+		return 2
+	}
+	if err := k.Run(&session{flags: &f, in: stdin, out: stdout}); err != nil {
+		complain(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// complain says what went wrong, an error of several lines below its first.
+func complain(w io.Writer, err error) {
+	fmt.Fprintln(w, "partner:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n         "))
 }
 
 // session is what the commands share.
@@ -115,6 +150,18 @@ func (s *session) print(answer any, words func()) error {
 }
 
 func (s *session) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+
+// paragraph says what may be long.
+func (s *session) paragraph(indent, format string, args ...any) {
+	fmt.Fprint(s.out, client.Wrap(indent, fmt.Sprintf(format, args...)))
+}
+
+// items names items, a section of the message a paragraph.
+func (s *session) items(indent string, names []string) {
+	for _, section := range client.Sections(names) {
+		s.paragraph(indent, "%s", section)
+	}
+}
 
 // read gives a file's contents, or those of standard input for "-".
 func (s *session) read(name string) ([]byte, error) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,6 +17,32 @@ type sendCommand struct {
 	DryRun bool   `help:"Only ask what would be decided. Nothing is stored and nothing goes."`
 }
 
+// Help is what `partner send --help` says besides.
+func (sendCommand) Help() string {
+	return `Sending the same file again is safe: it gives the same answer and nothing goes twice. The status is 0 when the hub has taken the referral, whatever it
+decided.
+
+	partner send referral.json
+	partner --json send --dry-run referral.json`
+}
+
+// wrongCommand says which command takes a message that is no referral.
+func wrongCommand(body []byte) error {
+	var m struct {
+		Contract string `json:"contract"`
+	}
+	if json.Unmarshal(body, &m) != nil {
+		return nil // the hub says where it cannot be read
+	}
+	switch kind, _, _ := strings.Cut(m.Contract, "/"); kind {
+	case "consent":
+		return errors.New("this is a consent event and no referral: hand it in with 'partner consent'")
+	case "receipt":
+		return errors.New("this is a receipt and no referral: give it with 'partner receipt ID STATUS'")
+	}
+	return nil
+}
+
 func (c *sendCommand) Run(ctx context.Context, s *session) error {
 	hub, err := s.hub()
 	if err != nil {
@@ -23,6 +51,9 @@ func (c *sendCommand) Run(ctx context.Context, s *session) error {
 	body, err := s.read(c.File)
 	if err != nil {
 		return fmt.Errorf("read the referral: %w", err)
+	}
+	if err := wrongCommand(body); err != nil {
+		return err
 	}
 	if c.DryRun {
 		decisions, err := hub.Decide(ctx, body)
@@ -76,15 +107,16 @@ func (s *session) describe(t *client.Transfer) {
 		s.say("  transfer %s", t.ID)
 	}
 	if a := t.Agreement; a != nil {
-		s.say("  under agreement %s version %d, flow %s", a.ID, a.Version, a.Flow)
+		s.say("  under agreement %s version %d, flow %s", a.ID, a.Version, a.Flow[strings.LastIndex(a.Flow, "#")+1:])
 	}
 	for _, p := range t.Subjects {
-		if len(p.Stripped) > 0 {
-			s.say("  not passed on about the %s: %s", person(p.Role, p.Position), strings.Join(p.Stripped, ", "))
+		if len(p.Stripped) > 0 && t.Outcome != transfer.Refuse { // of what is refused nothing goes, and the reasons say why
+			s.say("  not passed on about %s:", client.Person(p.Role, p.Position))
+			s.items("    ", p.Stripped)
 		}
 	}
-	for _, r := range t.Reasons {
-		s.say("  because %s", r)
+	for _, r := range client.Together(t.Reasons) {
+		s.paragraph("  ", "because %s", r)
 	}
 }
 
@@ -94,15 +126,6 @@ var meanings = map[transfer.Outcome]string{
 	transfer.PermitException: "It may go by way of an exception, which the Data Protection Lead will look at.",
 	transfer.Hold:            "It waits for a person to decide.",
 	transfer.Refuse:          "It may not go.",
-}
-
-// person names somebody by role, and by number past the first.
-func person(role transfer.Role, position int) string {
-	name := strings.ReplaceAll(string(role), "_", " ")
-	if position > 0 {
-		name = fmt.Sprintf("%s (number %d)", name, position+1)
-	}
-	return name
 }
 
 type consentCommand struct {
@@ -172,10 +195,11 @@ func (c *searchCommand) Run(ctx context.Context, s *session) error {
 			}
 			s.say("%s", line)
 			if len(e.Items) > 0 {
-				s.say("    items: %s", strings.Join(e.Items, ", "))
+				s.say("  %s:", client.Count(len(e.Items), "item"))
+				s.items("    ", e.Items)
 			}
 		}
-		s.say("%d entries. The question itself is entry %d of %s.", len(found.Entries), found.QueryLeaf.Index, found.QueryLeaf.Origin)
+		s.say("%s. The question itself is entry %d of %s.", client.Count(len(found.Entries), "entry"), found.QueryLeaf.Index, found.QueryLeaf.Origin)
 		if found.Next != nil {
 			s.say("There are more: ask with a larger --limit or a later --from.")
 		}

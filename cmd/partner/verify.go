@@ -36,7 +36,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.say("Log %s: %d entries, signed.", now.Origin, now.Size)
+	s.say("Log %s: %s, signed.", now.Origin, client.Count(now.Size, "entry"))
 	if c.Checkpoint != "" {
 		if err := c.grown(ctx, s, hub, now, signed, key); err != nil {
 			return err

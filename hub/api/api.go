@@ -13,12 +13,14 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/samber/lo"
 	"golang.org/x/time/rate"
 
 	"referralhub/hub/auth"
@@ -56,10 +58,12 @@ type Config struct {
 
 type server struct {
 	Config
+	router   *mux.Router
 	slots    chan struct{}
 	closing  chan struct{} // closed when long polls are to end
 	close    sync.Once
 	failures *failureLimit
+	prover   ledger.Prover // remembers the tiles of full subtrees, which never change
 	requests *prometheus.HistogramVec
 }
 
@@ -101,7 +105,8 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.Registry.Register(s.requests); err != nil {
 		return nil, err
 	}
-	return &API{Handler: s.routes(), s: s}, nil
+	s.router = s.routes()
+	return &API{Handler: s.router, s: s}, nil
 }
 
 // Close ends the long polls, so that a shutdown does not wait for them. Other requests go on.
@@ -135,52 +140,78 @@ func (s *server) intake(ctx context.Context, in bus.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if int64(len(in.Body)) > s.MaxBodyBytes {
-		return answer{}, &http.MaxBytesError{Limit: s.MaxBodyBytes}
-	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	return s.submitBody(ctx, who, in.Body)
 }
 
-func (s *server) routes() http.Handler {
-	r := mux.NewRouter()
-	open := func(method, path string, h handler) { r.Handle(path, s.wrap(path, h)).Methods(method) }
+func (s *server) routes() *mux.Router {
+	// A path is taken as it stands: the router's own cleaning would answer with a redirect, which no client of an API follows.
+	r := mux.NewRouter().SkipClean(true)
+	free := func(method, path string, h handler) { r.Handle(path, s.count(path, h)).Methods(method) }
 	act := func(method, path, scope string, h func(*http.Request, auth.Principal) (answer, error)) {
-		open(method, path, s.as(scope, h))
+		free(method, path, s.slotted(s.as(scope, h)))
 	}
-	open(http.MethodGet, "/healthz", func(*http.Request) (answer, error) { return answer{body: map[string]string{"status": "ok"}}, nil })
-	open(http.MethodGet, "/readyz", s.ready)
+	// What costs nothing is answered however busy the hub is; a hub that is alive and has much to do must not be taken for dead.
+	free(http.MethodGet, "/healthz", func(*http.Request) (answer, error) { return answer{body: map[string]string{"status": "ok"}}, nil })
+	free(http.MethodGet, "/readyz", s.slotted(s.ready))
 	r.Handle("/metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{})).Methods(http.MethodGet)
-	open(http.MethodGet, "/openapi.json", s.openAPI)
-	open(http.MethodGet, "/schemas/{name}", s.schema)
-	open(http.MethodGet, "/.well-known/oauth-authorization-server", s.metadata)
-	open(http.MethodGet, "/.well-known/jwks.json", s.jwks)
-	open(http.MethodPost, "/oauth/token", s.token)
+	free(http.MethodGet, "/openapi.json", s.openAPI)
+	free(http.MethodGet, "/{name}.schema.json", s.schema) // beside the document, whose references are relative
+	free(http.MethodGet, "/.well-known/oauth-authorization-server", s.metadata)
+	free(http.MethodGet, "/.well-known/jwks.json", s.jwks)
+	free(http.MethodPost, "/oauth/token", s.token) // takes a slot once the form has come: a stranger may send it as slowly as it likes
 
 	act(http.MethodPost, "/v1/referrals", "referrals:send", s.submit)
 	act(http.MethodPost, "/v1/referrals/batch", "referrals:send", s.submitBatch)
 	act(http.MethodPost, "/v1/decisions", "decisions:ask", s.consider)
 	act(http.MethodGet, "/v1/transfers", "transfers:read", s.transfers)
-	act(http.MethodGet, "/v1/transfers/{id}", "transfers:read", s.transfer)
-	act(http.MethodPost, "/v1/transfers/{id}/receipts", "receipts:write", s.receipt)
-	act(http.MethodPost, "/v1/inbox/{id}/collect", "inbox:read", s.collect)
+	act(http.MethodGet, "/v1/transfers/{transfer_id}", "transfers:read", s.transfer)
+	act(http.MethodPost, "/v1/transfers/{transfer_id}/receipts", "receipts:write", s.receipt)
+	act(http.MethodPost, "/v1/inbox/{transfer_id}/collect", "inbox:read", s.collect)
 	act(http.MethodPost, "/v1/consents", "consents:write", s.consent)
 	act(http.MethodPost, "/v1/disclosures/search", "disclosures:search", s.search)
 	act(http.MethodGet, "/v1/partners", "", s.partners)
 	act(http.MethodGet, "/v1/log/checkpoint", "", s.checkpoint)
 	act(http.MethodGet, "/v1/log/proofs/inclusion", "", s.inclusion)
 	act(http.MethodGet, "/v1/log/proofs/consistency", "", s.consistency)
-	// A long poll waits without a slot: it holds one only while it looks.
-	r.Handle("/v1/inbox", s.count("/v1/inbox", s.as("inbox:read", s.inbox))).Methods(http.MethodGet)
+	free(http.MethodGet, "/v1/inbox", s.as("inbox:read", s.inbox)) // a long poll holds a slot only while it looks
 
 	r.NotFoundHandler = s.count("unknown", func(*http.Request) (answer, error) {
 		return answer{}, &Problem{Status: http.StatusNotFound, Title: "No such path", Detail: "The operations are listed at /openapi.json."}
 	})
-	r.MethodNotAllowedHandler = s.count("unknown", func(*http.Request) (answer, error) {
-		return answer{}, &Problem{Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Detail: "The operations of this path are listed at /openapi.json."}
+	r.MethodNotAllowedHandler = s.count("unknown", func(in *http.Request) (answer, error) {
+		return answer{}, &Problem{
+			Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Detail: "The operations of this path are listed at /openapi.json.",
+			header: map[string]string{"Allow": allowed(r, in)},
+		}
 	})
 	return r
+}
+
+// allowed lists the methods that a path does have (RFC 9110 section 15.5.6).
+func allowed(r *mux.Router, in *http.Request) string {
+	return strings.Join(lo.Filter([]string{http.MethodGet, http.MethodPost}, func(method string, _ int) bool {
+		probe := *in
+		probe.Method = method
+		var m mux.RouteMatch
+		return r.Match(&probe, &m) && m.MatchErr == nil
+	}), ", ")
+}
+
+// Operations lists what is served, as "POST /v1/referrals", in no order. Parameters of a path stand in braces.
+func (a *API) Operations() []string {
+	var out []string
+	// Neither the walk nor its visitor can fail: every route has a path and a method.
+	_ = a.s.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, _ := route.GetPathTemplate()
+		methods, _ := route.GetMethods()
+		for _, method := range methods {
+			out = append(out, method+" "+path)
+		}
+		return nil
+	})
+	return out
 }
 
 // answer is what a handler came to, before it is written.
@@ -193,9 +224,9 @@ type answer struct {
 
 type handler func(*http.Request) (answer, error)
 
-// wrap bounds how many requests are worked on at once.
-func (s *server) wrap(route string, h handler) http.Handler {
-	return s.count(route, func(r *http.Request) (answer, error) {
+// slotted bounds how many requests are worked on at once, and for how long.
+func (s *server) slotted(h handler) handler {
+	return func(r *http.Request) (answer, error) {
 		release, err := s.slot()
 		if err != nil {
 			return answer{}, err
@@ -204,7 +235,7 @@ func (s *server) wrap(route string, h handler) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		return h(r.WithContext(ctx))
-	})
+	}
 }
 
 // requestTimeout bounds a request: a client that hears nothing for so long has given up.
@@ -245,14 +276,15 @@ func (s *server) as(scope string, h func(*http.Request, auth.Principal) (answer,
 }
 
 func (s *server) principal(authorization, scope string) (auth.Principal, error) {
-	const bearer = "Bearer "
-	if len(authorization) <= len(bearer) || authorization[:len(bearer)] != bearer {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return auth.Principal{}, &Problem{
 			Status: http.StatusUnauthorized, Title: "Not authenticated",
 			Detail: "This operation needs an access token: Authorization: Bearer <token>, from POST /oauth/token.",
+			header: map[string]string{"WWW-Authenticate": "Bearer"},
 		}
 	}
-	who, err := s.Tokens.Verify(authorization[len(bearer):], s.Now())
+	who, err := s.Tokens.Verify(token, s.Now())
 	if errors.Is(err, auth.ErrSuspended) {
 		return auth.Principal{}, &Problem{Status: http.StatusForbidden, Title: "Suspended", Detail: err.Error() + "."}
 	}

@@ -16,13 +16,16 @@ import (
 )
 
 type searchJSON struct {
-	Subject  *struct{ Scheme, Value string } `json:"subject"`
-	Transfer transfer.TransferID             `json:"transfer_id"`
-	From     time.Time                       `json:"from"`
-	To       time.Time                       `json:"to"`
-	Why      string                          `json:"why"`
-	After    *logRef                         `json:"after"` // the log of the last entry seen
-	Limit    int                             `json:"limit"`
+	Subject *struct {
+		Scheme string `json:"scheme"`
+		Value  string `json:"value"`
+	} `json:"subject"`
+	Transfer transfer.TransferID `json:"transfer_id"`
+	From     time.Time           `json:"from"`
+	To       time.Time           `json:"to"`
+	Why      string              `json:"why"`
+	After    *logRef             `json:"after"` // the log of the last entry seen
+	Limit    int                 `json:"limit"`
 }
 
 type entryJSON struct {
@@ -93,7 +96,10 @@ func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
 	}
 	out := map[string]any{"query_leaf": logRef{Origin: s.Origin, Index: leaf}}
 	if in.After != nil {
-		_, at, _ := lo.FindIndexOf(found, func(e exchange.Entry) bool { return e.Origin == in.After.Origin && e.Index == in.After.Index })
+		_, at, known := lo.FindIndexOf(found, func(e exchange.Entry) bool { return e.Origin == in.After.Origin && e.Index == in.After.Index })
+		if !known {
+			return answer{}, invalid("/after", "unknown", "no entry of this answer has this place in the log", "take it from next of the page before, and ask the same question again")
+		}
 		found = found[at+1:]
 	}
 	if len(found) > in.Limit {
@@ -104,8 +110,8 @@ func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
 	return answer{body: out}, nil
 }
 
-// numbers matches what may be somebody's number, spaced or not.
-var numbers = regexp.MustCompile(`(\d[ -]?){8,}`)
+// numbers matches what may be somebody's number or date of birth, however it is spaced.
+var numbers = regexp.MustCompile(`(\p{Nd}[\s\p{Z}\p{Pd}./_]?){8,}`)
 
 func (q *searchJSON) check() error {
 	switch {
@@ -117,12 +123,16 @@ func (q *searchJSON) check() error {
 		return invalid("/why", "length", "the reason is longer than 200 characters", "keep it short, and name nobody in it")
 	case (q.Subject == nil) == (q.Transfer == ""):
 		return invalid("/subject", "required", "ask about one person or one transfer", "give either subject or transfer_id")
+	case q.Transfer != "" && !isID(string(q.Transfer)):
+		return invalid("/transfer_id", "format", "this is no id of a transfer", "take it from an answer of the hub")
+	case !q.To.IsZero() && !q.From.Before(q.To):
+		return invalid("/to", "range", "the time asked about ends before it begins", "correct from or to")
 	case q.Limit < 1 || q.Limit > 1000:
 		return invalid("/limit", "range", "limit is a number from 1 to 1000", "leave it out for 200")
-	case q.Subject != nil && q.Subject.Scheme == "nhs-number" && !contracts.ValidNHSNumber(q.Subject.Value):
-		return invalid("/subject/value", "check-digit", "this is not an NHS number: its check digit does not fit", "look it up again; it has ten digits")
-	case q.Subject != nil && (q.Subject.Scheme == "" || q.Subject.Value == ""):
-		return invalid("/subject", "required", "an identifier has a scheme and a value", "give both, such as nhs-number and the ten digits")
+	case q.Subject != nil:
+		if faults := checkIdentifier("/subject", contracts.Identifier{Scheme: q.Subject.Scheme, Value: q.Subject.Value}); len(faults) > 0 {
+			return &contracts.InvalidError{Faults: faults}
+		}
 	}
 	return nil
 }

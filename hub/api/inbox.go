@@ -3,13 +3,11 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/gorilla/mux"
+	"github.com/go-json-experiment/json"
 	"github.com/samber/lo"
 
 	"referralhub/contracts"
@@ -91,7 +89,11 @@ func (s *server) lookInto(ctx context.Context, by auth.Principal, after transfer
 
 // collect is the release: what it answers with has been decided again and logged.
 func (s *server) collect(r *http.Request, by auth.Principal) (answer, error) {
-	parcel, err := s.Exchange.Collect(r.Context(), by, transfer.TransferID(mux.Vars(r)["id"]))
+	id, err := transferID(r)
+	if err != nil {
+		return answer{}, err
+	}
+	parcel, err := s.Exchange.Collect(r.Context(), by, id)
 	if err != nil {
 		return answer{}, err
 	}
@@ -102,7 +104,20 @@ func (s *server) collect(r *http.Request, by auth.Principal) (answer, error) {
 	return answer{body: out.Bytes()}, nil
 }
 
+type receiptJSON struct {
+	Contract   string             `json:"contract"`
+	Status     string             `json:"status"`
+	Reason     string             `json:"reason"`
+	RedirectTo transfer.PartnerID `json:"redirect_to"`
+	Items      []string           `json:"items_wanted"`
+	At         time.Time          `json:"at"`
+}
+
 func (s *server) receipt(r *http.Request, by auth.Principal) (answer, error) {
+	id, err := transferID(r)
+	if err != nil {
+		return answer{}, err
+	}
 	body, err := s.body(r, s.MaxBodyBytes)
 	if err != nil {
 		return answer{}, err
@@ -110,32 +125,42 @@ func (s *server) receipt(r *http.Request, by auth.Principal) (answer, error) {
 	if err := check("receipt/1", body); err != nil {
 		return answer{}, err
 	}
-	var in struct {
-		Contract   string             `json:"contract"`
-		MessageID  string             `json:"message_id"`
-		Status     string             `json:"status"`
-		Reason     string             `json:"reason"`
-		RedirectTo transfer.PartnerID `json:"redirect_to"`
-		Items      []string           `json:"items_wanted"`
-		At         string             `json:"at"`
-	}
+	var in receiptJSON
 	if err := decode(body, &in); err != nil {
 		return answer{}, err
 	}
-	if in.Status == "declined" && in.Reason == "" {
-		return answer{}, invalid("/reason", "required", "a receipt that declines says why", "give one of the reason codes of the receipt contract")
+	if faults := s.carelessReceipt(&in); len(faults) > 0 {
+		return answer{}, &contracts.InvalidError{Faults: faults}
 	}
-	if in.RedirectTo != "" {
-		if _, known := s.Exchange.Index().Partner(in.RedirectTo); !known {
-			return answer{}, invalid("/redirect_to", "unknown-partner", "no partner of this hub has this id", "take an id from GET /v1/partners")
-		}
-	}
-	id := transfer.TransferID(mux.Vars(r)["id"])
 	state, err := s.Exchange.Acknowledge(r.Context(), by, id, exchange.Receipt{Status: in.Status, Reason: in.Reason, RedirectTo: in.RedirectTo, Items: in.Items})
 	if err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusCreated, body: map[string]any{"transfer_id": id, "state": state}}, nil
+}
+
+// carelessReceipt finds what the contract of receipts cannot say: which members go together, and that what they name exists.
+func (s *server) carelessReceipt(in *receiptJSON) []contracts.Fault {
+	var faults []contracts.Fault
+	fault := func(pointer, rule, detail, remedy string) {
+		faults = append(faults, contracts.Fault{Pointer: pointer, Rule: rule, Detail: detail, Remedy: remedy})
+	}
+	if in.At.After(s.Now().Add(clockSkew)) {
+		faults = append(faults, future("/at"))
+	}
+	switch declined := in.Status == "declined"; {
+	case declined && in.Reason == "":
+		fault("/reason", "required", "a receipt that declines says why", "give one of the reason codes of the receipt contract")
+	case !declined && in.Reason != "":
+		fault("/reason", "contradiction", "only a receipt that declines has a reason", "leave it out, or set status to declined")
+	}
+	if len(in.Items) > 0 && in.Status != "more-information" {
+		fault("/items_wanted", "contradiction", "only a receipt that asks for more information names items", "leave it out, or set status to more-information")
+	}
+	if _, known := s.Exchange.Index().Partner(in.RedirectTo); !known && in.RedirectTo != "" {
+		fault("/redirect_to", "unknown-partner", "no partner of this hub has this id", "take an id from GET /v1/partners")
+	}
+	return faults
 }
 
 // check holds a body against a contract that has no items.
@@ -156,7 +181,7 @@ func (s *server) consent(r *http.Request, by auth.Principal) (answer, error) {
 	if err := check("consent/1", body); err != nil {
 		return answer{}, err
 	}
-	message, person, ev, err := consentOf(body)
+	message, person, ev, err := s.consentOf(body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -169,7 +194,7 @@ func (s *server) consent(r *http.Request, by auth.Principal) (answer, error) {
 		status = http.StatusOK
 	}
 	return answer{status: status, body: map[string]any{
-		"consent_id": done.ID, "stopped": orNone(done.Stopped), "resumed": orNone(done.Resumed), "log": logRef{Origin: s.Origin, Index: done.Leaf},
+		"consent_id": done.ID, "stopped": orNone(done.Stopped), "resumed": orNone(done.Resumed), "log": logRef{Origin: done.Origin, Index: done.Leaf},
 	}}, nil
 }
 
@@ -180,38 +205,33 @@ func orNone(ids []transfer.TransferID) []transfer.TransferID {
 	return ids
 }
 
-// consentOf takes apart a consent that its contract has accepted: whose it is, and the event.
-func consentOf(body []byte) (string, []contracts.Identifier, consent.Event, error) {
+// consentOf takes apart a consent that its contract has accepted: whose it is, and the event. It checks what the contract cannot.
+func (s *server) consentOf(body []byte) (string, []contracts.Identifier, consent.Event, error) {
 	var in struct {
 		MessageID string `json:"message_id"`
 		Subject   struct {
-			Identifiers []struct{ Scheme, Value string } `json:"identifiers"`
+			Identifiers []struct {
+				Scheme string `json:"scheme"`
+				Value  string `json:"value"`
+			} `json:"identifiers"`
 		} `json:"subject"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return "", nil, consent.Event{}, &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "The body is not a consent event."}
+		return "", nil, consent.Event{}, unreadable(err)
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil {
-		return "", nil, consent.Event{}, &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "The body is not a consent event."}
-	}
-	delete(members, "contract")
-	delete(members, "message_id")
-	rest, err := json.Marshal(members)
+	ev, err := consent.Parse(body)
 	if err != nil {
-		return "", nil, consent.Event{}, fmt.Errorf("encode consent event: %w", err)
+		return "", nil, consent.Event{}, &contracts.InvalidError{Faults: []contracts.Fault{noEvent("")}}
 	}
-	ev, err := consent.Parse(rest)
-	if err != nil {
-		return "", nil, consent.Event{}, err
-	}
+	faults := carelessConsent("", &ev, s.Now())
 	person := make([]contracts.Identifier, len(in.Subject.Identifiers))
 	for i, id := range in.Subject.Identifiers {
-		if id.Scheme == "nhs-number" && !contracts.ValidNHSNumber(id.Value) {
-			return "", nil, consent.Event{}, invalid("/subject/identifiers/"+strconv.Itoa(i)+"/value", "check-digit",
-				"this is not an NHS number: its check digit does not fit", "look it up again; it has ten digits")
-		}
 		person[i] = contracts.Identifier{Scheme: id.Scheme, Value: id.Value}
+		faults = append(faults, checkIdentifier("/subject/identifiers/"+strconv.Itoa(i), person[i])...)
+	}
+	faults = append(faults, named(map[string]string{"/message_id": in.MessageID, "/evidence": ev.Evidence}, person)...)
+	if len(faults) > 0 {
+		return "", nil, consent.Event{}, &contracts.InvalidError{Faults: faults}
 	}
 	return in.MessageID, person, ev, nil
 }

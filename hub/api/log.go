@@ -38,7 +38,7 @@ func (s *server) inclusion(r *http.Request, by auth.Principal) (answer, error) {
 		return answer{}, invalid("?index", "range", "a leaf is in a tree only when its index is below the size", "ask for a larger size, up to that of the checkpoint")
 	}
 	src := s.Source(r.Context())
-	proof, err := ledger.InclusionProof(src, index, size)
+	proof, err := s.prover.InclusionProof(src, index, size)
 	if err != nil {
 		return answer{}, err
 	}
@@ -66,7 +66,7 @@ func (s *server) consistency(r *http.Request, _ auth.Principal) (answer, error) 
 	if from < 1 || from > to {
 		return answer{}, invalid("?from", "range", "an older tree has at least one leaf and is no larger than the newer", "take both sizes from checkpoints")
 	}
-	proof, err := ledger.ConsistencyProof(s.Source(r.Context()), from, to)
+	proof, err := s.prover.ConsistencyProof(s.Source(r.Context()), from, to)
 	if err != nil {
 		return answer{}, err
 	}
@@ -76,10 +76,17 @@ func (s *server) consistency(r *http.Request, _ auth.Principal) (answer, error) 
 // span reads two numbers of a query, the second of which may not be past the end of the log.
 func (s *server) span(r *http.Request, first, second string) (a, b int64, err error) {
 	q := r.URL.Query()
-	for name, into := range map[string]*int64{first: &a, second: &b} {
+	var faults []contracts.Fault
+	for i, into := range []*int64{&a, &b} {
+		name := []string{first, second}[i]
 		if *into, err = strconv.ParseInt(q.Get(name), 10, 64); err != nil || *into < 0 {
-			return 0, 0, invalid("?"+name, "number", name+" is a number of leaves, counted from 0", "take it from a checkpoint or a receipt")
+			faults = append(faults, contracts.Fault{
+				Pointer: "?" + name, Rule: "number", Detail: name + " is a number of leaves, counted from 0", Remedy: "take it from a checkpoint or a receipt",
+			})
 		}
+	}
+	if len(faults) > 0 {
+		return 0, 0, &contracts.InvalidError{Faults: faults}
 	}
 	size, _, err := s.Source(r.Context()).Head()
 	if err != nil {
@@ -100,7 +107,7 @@ func hashes(in []tlog.Hash) []string {
 }
 
 func (s *server) schema(r *http.Request) (answer, error) {
-	kind, version, _ := strings.Cut(strings.TrimSuffix(mux.Vars(r)["name"], ".schema.json"), ".v")
+	kind, version, _ := strings.Cut(mux.Vars(r)["name"], ".v")
 	text, ok := contracts.Schema(transfer.MessageType(kind + "/" + version))
 	if !ok {
 		return answer{}, &Problem{Status: http.StatusNotFound, Title: "No such schema", Detail: "The schemas are referral.v1.schema.json, consent.v1.schema.json, receipt.v1.schema.json and problem.v1.schema.json."}

@@ -1,11 +1,15 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -15,7 +19,7 @@ import (
 	"referralhub/hub/store"
 )
 
-const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+const maxFormBytes = 32 << 10
 
 // token is the token endpoint: OAuth 2.0 client credentials with private_key_jwt (RFC 6749 section 4.4, RFC 7523 section 2.2). Its errors
 // are OAuth's own, which every OAuth library understands.
@@ -31,24 +35,46 @@ func (s *server) token(r *http.Request) (answer, error) {
 			header: map[string]string{"Retry-After": "10"},
 		}
 	}
-	a, err := s.issue(r)
+	form, wrong := tokenForm(r)
+	a, err := s.slotted(func(r *http.Request) (answer, error) {
+		if wrong != "" {
+			return oauthError(http.StatusBadRequest, "invalid_request", wrong), nil
+		}
+		return s.issue(r.Context(), form)
+	})(r)
 	if err == nil && a.status >= http.StatusBadRequest {
 		s.failures.failed(host)
 	}
 	return a, err
 }
 
-func (s *server) issue(r *http.Request) (answer, error) {
-	r.Body = http.MaxBytesReader(nil, r.Body, 32<<10)
-	if err := r.ParseForm(); err != nil {
-		return oauthError(http.StatusBadRequest, "invalid_request", "the body is not a form (application/x-www-form-urlencoded)"), nil
+// tokenForm reads the form of a token request, or says what is wrong with it. A parameter stands in it once (RFC 6749 section 3.2):
+// of two, somebody on the way may have read the other.
+func tokenForm(r *http.Request) (form url.Values, wrong string) {
+	const kind = "application/x-www-form-urlencoded"
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != kind {
+		return nil, "the body is not sent as Content-Type: " + kind
 	}
-	form := r.PostForm
+	r.Body = http.MaxBytesReader(nil, r.Body, maxFormBytes)
+	if err := r.ParseForm(); err != nil {
+		return nil, fmt.Sprintf("the body is not a form (%s) of at most %d bytes", kind, maxFormBytes)
+	}
+	for _, name := range []string{"grant_type", "client_assertion_type", "client_assertion", "scope", "client_id"} {
+		if len(r.PostForm[name]) > 1 {
+			return nil, name + " stands in the form more than once"
+		}
+	}
+	return r.PostForm, ""
+}
+
+func (s *server) issue(ctx context.Context, form url.Values) (answer, error) {
 	switch {
+	case form.Get("grant_type") == "":
+		return oauthError(http.StatusBadRequest, "invalid_request", "grant_type is missing: it is client_credentials"), nil
 	case form.Get("grant_type") != "client_credentials":
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials"), nil
-	case form.Get("client_assertion_type") != assertionType:
-		return oauthError(http.StatusBadRequest, "invalid_request", "client_assertion_type must be "+assertionType), nil
+	case form.Get("client_assertion_type") != auth.AssertionType:
+		return oauthError(http.StatusBadRequest, "invalid_request", "client_assertion_type must be "+auth.AssertionType), nil
 	case form.Get("client_assertion") == "":
 		return oauthError(http.StatusBadRequest, "invalid_request", "client_assertion is missing"), nil
 	}
@@ -57,7 +83,7 @@ func (s *server) issue(r *http.Request) (answer, error) {
 		return oauthError(http.StatusUnauthorized, "invalid_client", err.Error()), nil
 	}
 	digest := sha256.Sum256([]byte(string(assertion.System) + "\x00" + assertion.ID))
-	switch err := s.Exchange.Spend(r.Context(), digest, assertion.Until); {
+	switch err := s.Exchange.Spend(ctx, digest, assertion.Until); {
 	case errors.Is(err, store.ErrConflict):
 		return oauthError(http.StatusUnauthorized, "invalid_client", "jti: this assertion was used before; sign a new one for each request"), nil
 	case err != nil:
@@ -85,7 +111,9 @@ func (s *server) issue(r *http.Request) (answer, error) {
 	}}, nil
 }
 
+// oauthError is an error of RFC 6749 section 5.2, whose descriptions know neither quotation marks nor backslashes.
 func oauthError(status int, code, description string) answer {
+	description = strings.NewReplacer(`"`, "'", `\`, "/").Replace(description)
 	a := answer{status: status, body: map[string]string{"error": code, "error_description": description}}
 	if status == http.StatusUnauthorized {
 		a.header = map[string]string{"WWW-Authenticate": "Bearer"}

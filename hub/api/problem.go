@@ -54,8 +54,8 @@ func problemFor(err error) *Problem {
 		return &p
 	case errors.As(err, &invalid):
 		return &Problem{
-			Status: http.StatusUnprocessableEntity, Title: "The message breaks its contract",
-			Detail: fmt.Sprintf("%d things are wrong; each is listed with its place and what to do. Nothing was stored.", len(invalid.Faults)),
+			Status: http.StatusUnprocessableEntity, Title: "The request breaks its contract",
+			Detail: "Each thing that is wrong is listed with its place and what to do. Nothing was stored.",
 			Faults: invalid.Faults,
 		}
 	case errors.As(err, &syntax):
@@ -82,6 +82,11 @@ func problemFor(err error) *Problem {
 		}
 	case errors.As(err, &state):
 		return &Problem{Status: http.StatusConflict, Title: "Not in this state", Detail: state.Error() + ".", State: string(state.State)}
+	case errors.Is(err, exchange.ErrTooLarge):
+		return &Problem{
+			Status: http.StatusUnprocessableEntity, Title: "The message is about too many people at once",
+			Detail: "What was decided about each of them does not fit into one entry of the log. Nothing was stored; send a message for each carer or household.",
+		}
 	case errors.Is(err, exchange.ErrNotYours):
 		return &Problem{Status: http.StatusNotFound, Title: "No such transfer", Detail: "There is no transfer of yours with this id."}
 	case errors.Is(err, store.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

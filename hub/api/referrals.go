@@ -3,15 +3,18 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 	"github.com/samber/lo"
 
@@ -149,6 +152,9 @@ func (s *server) submit(r *http.Request, by auth.Principal) (answer, error) {
 }
 
 func (s *server) submitBody(ctx context.Context, by auth.Principal, body []byte) (answer, error) {
+	if int64(len(body)) > s.MaxBodyBytes { // of a batch, or over NATS
+		return answer{}, &http.MaxBytesError{Limit: s.MaxBodyBytes}
+	}
 	doc, err := s.referral(by, body)
 	if err != nil {
 		return answer{}, err
@@ -167,7 +173,8 @@ func (s *server) submitBody(ctx context.Context, by auth.Principal, body []byte)
 	return answer{status: http.StatusCreated, body: out}, nil
 }
 
-// referral reads a message and checks what its contract cannot: that its recipients are partners of this hub, each named once.
+// referral reads a message and checks what its contract cannot: that its recipients are partners of this hub other than the sender,
+// and what careless.go lists. (That each is named once, the contract says.)
 func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, error) {
 	contract, ok := contracts.For("referral/1")
 	if !ok {
@@ -186,10 +193,9 @@ func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, 
 			faults = append(faults, contracts.Fault{Pointer: at, Rule: "unknown-partner", Detail: "no partner of this hub has this id", Remedy: "take an id from GET /v1/partners"})
 		case id == by.Partner:
 			faults = append(faults, contracts.Fault{Pointer: at, Rule: "own-id", Detail: "this is the sender itself", Remedy: "name the organisation that is to receive the referral"})
-		case lo.IndexOf(doc.Envelope.Recipients, id) < i:
-			faults = append(faults, contracts.Fault{Pointer: at, Rule: "duplicate", Detail: "this recipient is named twice", Remedy: "name each recipient once"})
 		}
 	}
+	faults = append(faults, s.careless(doc)...)
 	if len(faults) > 0 {
 		return nil, &contracts.InvalidError{Faults: faults}
 	}
@@ -210,19 +216,17 @@ func (s *server) submitBatch(r *http.Request, by auth.Principal) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	var in struct {
-		Referrals []json.RawMessage `json:"referrals"`
-	}
-	if err := decode(body, &in); err != nil {
+	referrals, err := openBatch(body)
+	if err != nil {
 		return answer{}, err
 	}
-	if len(in.Referrals) == 0 || len(in.Referrals) > maxBatch {
+	if len(referrals) == 0 || len(referrals) > maxBatch {
 		return answer{}, invalid("/referrals", "count", fmt.Sprintf("a batch holds 1 to %d referrals", maxBatch), "split the batch")
 	}
-	results := make([]batchResult, len(in.Referrals))
+	results := make([]batchResult, len(referrals))
 	lo.ForEach(lo.Range(len(results)), func(i, _ int) { results[i].Status = http.StatusServiceUnavailable })
 	done := make(chan struct{}, len(results))
-	for i, raw := range in.Referrals {
+	for i, raw := range referrals {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			a, err := s.submitBody(r.Context(), by, raw)
@@ -276,8 +280,24 @@ func (s *server) consider(r *http.Request, by auth.Principal) (answer, error) {
 	return answer{body: map[string]any{"decisions": out}}, nil
 }
 
+// transferID is the transfer that the path names. What is no id of this hub is answered as a transfer that does not exist.
+func transferID(r *http.Request) (transfer.TransferID, error) {
+	id := mux.Vars(r)["transfer_id"]
+	if !isID(id) {
+		return "", exchange.ErrNotYours
+	}
+	return transfer.TransferID(id), nil
+}
+
+// isID reports whether text has the form of the ids that the hub gives. Nothing else reaches a query, and nothing else is logged.
+func isID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
+
 func (s *server) transfer(r *http.Request, by auth.Principal) (answer, error) {
-	j, err := s.Exchange.Transfer(r.Context(), by, transfer.TransferID(mux.Vars(r)["id"]))
+	id, err := transferID(r)
+	if err != nil {
+		return answer{}, err
+	}
+	j, err := s.Exchange.Transfer(r.Context(), by, id)
 	if err != nil {
 		return answer{}, err
 	}
@@ -325,22 +345,80 @@ func page(r *http.Request) (after transfer.TransferID, limit int, err error) {
 			return "", 0, invalid("?limit", "range", "limit is a number from 1 to 200", "leave it out for 50")
 		}
 	}
-	return transfer.TransferID(q.Get("after")), limit, nil
+	if after = transfer.TransferID(q.Get("after")); after != "" && !isID(string(after)) {
+		return "", 0, invalid("?after", "format", "after is the id of a transfer", "take it from next of the page before, or leave it out for the first page")
+	}
+	return after, limit, nil
 }
 
 func invalid(pointer, rule, detail, remedy string) error {
 	return &contracts.InvalidError{Faults: []contracts.Fault{{Pointer: pointer, Rule: rule, Detail: detail, Remedy: remedy}}}
 }
 
-// decode reads a small body strictly.
+// decode reads a body that has no contract as strictly as if it had: no unknown member, none twice, each in its own spelling.
 func decode(body []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "The body is not the JSON that this operation takes; the OpenAPI document shows it. Nothing was stored."}
+	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
+	var wrong *json.SemanticError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &wrong):
+		// The name itself is not shown: people put all sorts of things into names.
+		return invalid(string(wrong.JSONPointer.Parent()), "unknown-item", "there is a member here that this operation does not take", "leave it out; the OpenAPI document shows what there is")
+	case errors.As(err, &wrong):
+		return invalid(string(wrong.JSONPointer), "type", "this is not of the type or the form that the operation takes", "write it as the OpenAPI document shows")
 	}
-	if d.More() {
-		return &Problem{Status: http.StatusBadRequest, Title: "Not readable", Detail: "There is more than one JSON value in the body."}
+	return unreadable(err)
+}
+
+// unreadable is the answer to a body that is not one JSON value.
+func unreadable(err error) error {
+	fault := contracts.Fault{Rule: "malformed", Detail: "the body is not one JSON value", Remedy: "write it with a JSON library rather than by hand"}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		fault.Detail = fmt.Sprintf("the body is not JSON from byte %d on", syntax.ByteOffset)
 	}
-	return nil
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		fault = contracts.Fault{Rule: "duplicate-key", Detail: "a name stands twice in one object", Remedy: "send each member once; two systems could read two different values"}
+	}
+	return &Problem{
+		Status: http.StatusBadRequest, Title: "Not readable as JSON", Detail: "The body could not be read. Nothing was stored.",
+		Faults: []contracts.Fault{fault},
+	}
+}
+
+// openBatch finds the referrals of a batch and leaves each as it was sent, so that one with faults in it spoils no other.
+func openBatch(body []byte) ([]jsontext.Value, error) {
+	notABatch := invalid("", "type", `a batch is an object with one member, "referrals", which is an array`, "write it as the OpenAPI document shows")
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for _, want := range []jsontext.Kind{'{', '"', '['} {
+		token, err := dec.ReadToken()
+		switch {
+		case err != nil:
+			return nil, unreadable(err)
+		case token.Kind() != want, want == '"' && token.String() != "referrals":
+			return nil, notABatch
+		}
+	}
+	var referrals []jsontext.Value
+	for dec.PeekKind() != ']' {
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		referrals = append(referrals, slices.Clone(raw))
+	}
+	for _, want := range []jsontext.Kind{']', '}'} {
+		token, err := dec.ReadToken()
+		switch {
+		case err != nil:
+			return nil, unreadable(err)
+		case token.Kind() != want:
+			return nil, notABatch
+		}
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, unreadable(err)
+	}
+	return referrals, nil
 }

@@ -253,9 +253,10 @@ func suspended() error {
 	return (&fault{"sub", "the partner or this system may not use the hub at present", "ask the hub's operator"}).refuse(ErrSuspended)
 }
 
-// printable keeps what a caller asked for from forging lines of a log: a scope as RFC 6749 section 3.3 writes one, cut short.
+// printable shows what a caller asked for when it looks like a scope of the hub, and nothing else: it must not forge lines of a log,
+// and a number that strayed into it may be somebody's.
 func printable(scope string) string {
-	if len(scope) > 64 || scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(scope) > 64 || scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r != ':' && r != '.' && r != '-' && (r < 'a' || r > 'z') }) {
 		return "one of the scopes asked for"
 	}
 	return scope

@@ -87,6 +87,8 @@ type Job struct {
 // Settlement is how an attempt ended and what follows from it. Neither GiveUp nor Delivered: the transfer is due again After.
 type Settlement struct {
 	Outcome Outcome
-	GiveUp  bool          // rejected, or the last attempt of the schedule has failed: a person must look
-	After   time.Duration // until the next attempt
+	// Announced: it was a notice that was tried, and not the dataset.
+	Announced bool
+	GiveUp    bool          // rejected, or the last attempt of the schedule has failed: a person must look
+	After     time.Duration // until the next attempt
 }

@@ -199,7 +199,7 @@ func (w *Worker) handle(ctx context.Context, m bus.Message) bus.Verdict {
 	}
 	w.record(to.ID, outcome)
 
-	s := Settlement{Outcome: outcome}
+	s := Settlement{Outcome: outcome, Announced: job.Notice != nil}
 	s.After, s.GiveUp = Next(m.Attempt, outcome, w.cfg.Rand())
 	w.count(ctx, m, s)
 	return w.settle(ctx, m, s)

@@ -189,7 +189,7 @@ func TestNoticeIsAnnouncedAndSettled(t *testing.T) {
 		if v := hand(message); v != bus.Ack() {
 			t.Errorf("verdict %+v", v)
 		}
-		want := []settled{{"0199-a", 0, delivery.Settlement{Outcome: delivery.Outcome{Kind: delivery.Delivered}}}}
+		want := []settled{{"0199-a", 0, delivery.Settlement{Outcome: delivery.Outcome{Kind: delivery.Delivered}, Announced: true}}}
 		if diff := cmp.Diff(want, s.settled); diff != "" {
 			t.Error(diff)
 		}
@@ -321,7 +321,7 @@ func TestRejectionIsGivenUpAtOnce(t *testing.T) {
 		if v := hand(message); v != bus.Ack() {
 			t.Errorf("verdict %+v", v)
 		}
-		want := []settled{{"0199-a", 0, delivery.Settlement{Outcome: rejected, GiveUp: true}}}
+		want := []settled{{"0199-a", 0, delivery.Settlement{Outcome: rejected, Announced: true, GiveUp: true}}}
 		if diff := cmp.Diff(want, s.settled); diff != "" {
 			t.Error(diff)
 		}

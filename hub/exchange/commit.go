@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samber/lo"
+
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
 	"referralhub/hub/bus"
@@ -25,6 +27,7 @@ type needs struct {
 	changed   []hash                // identifiers of people whose consent changes
 	revisit   []hash                // of those, the ones whose open transfers are decided again
 	transfers []transfer.TransferID // locked
+	decided   []transfer.TransferID // of those, the ones that are decided again: their people are read
 	payloads  []transfer.TransferID // read
 }
 
@@ -52,7 +55,9 @@ type commit struct {
 	leaves  [][]byte
 	about   []transfer.TransferID
 	publish []bus.Message
-	batch   *ledger.Batch
+	// tooLarge: an operation came to a leaf that no log can hold. Nothing of it may be written.
+	tooLarge bool
+	batch    *ledger.Batch
 }
 
 func newCommit(x *Exchange) *commit {
@@ -70,131 +75,108 @@ func newCommit(x *Exchange) *commit {
 	}
 }
 
-// read fills the commit, in an order that every copy of the hub keeps: messages, identifiers, transfers, people, consents.
+// read fills the commit, in an order that every copy of the hub keeps: messages, identifiers, transfers, people, consents. It asks twice,
+// because the people are known only when the transfers are; and once more for the open transfers of those whose consent changes.
 func (c *commit) read(ctx context.Context, tx store.Tx, tickets []*ticket) error {
 	var n needs
 	for _, t := range tickets {
 		t.op.reads(&n)
 	}
-	if len(n.messages) > 0 {
-		rows, err := tx.TransfersByMessage(ctx, n.messages)
-		if err != nil {
-			return fmt.Errorf("read messages: %w", err)
-		}
-		for i := range rows {
-			key := store.MessageKey{Sender: rows[i].Sender, MessageID: rows[i].MessageID}
-			c.byMessage[key] = append(c.byMessage[key], &rows[i])
-		}
-	}
-	if err := c.readIdentifiers(ctx, tx, &n); err != nil {
+	err := c.load(ctx, tx, &store.Wanted{
+		// A sender that lost patience may be here twice with one message.
+		Messages: lo.Uniq(n.messages), Identifiers: slices.Concat(n.known, n.changed),
+		Transfers: unique(n.transfers), People: unique(n.decided), Payloads: unique(n.payloads),
+	})
+	if err != nil {
 		return err
 	}
-	changed := c.subjects(n.changed)
-	if err := c.readOpen(ctx, tx, &n); err != nil {
+	if err := c.readOpen(ctx, tx, n.revisit); err != nil {
 		return err
 	}
-	if err := c.readTransfers(ctx, tx, &n); err != nil {
+	if err := c.readPeople(ctx, tx, c.subjects(n.changed)); err != nil {
 		return err
 	}
-	return c.readPeople(ctx, tx, changed)
+	// Under the locks, so that the times of two copies' commits about one person are in the order of the commits.
+	c.at = c.x.cfg.Now().UTC().Truncate(time.Microsecond)
+	return nil
 }
 
-func (c *commit) readIdentifiers(ctx context.Context, tx store.Tx, n *needs) error {
-	hashes := slices.Concat(n.known, n.changed)
-	if len(hashes) == 0 {
-		return nil
-	}
-	rows, err := tx.SubjectsByIdentifier(ctx, hashes)
+func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) error {
+	got, err := tx.Load(ctx, want)
 	if err != nil {
-		return fmt.Errorf("read identifiers: %w", err)
+		return err
 	}
-	for _, r := range rows {
+	for i := range got.ByMessage {
+		t := &got.ByMessage[i]
+		key := store.MessageKey{Sender: t.Sender, MessageID: t.MessageID}
+		c.byMessage[key] = append(c.byMessage[key], t)
+	}
+	for _, r := range got.Identifiers {
 		c.subjectOf[r.Hash] = r.Subject
 	}
-	return nil
-}
-
-// readOpen finds the open transfers of people whose consent changes: they are decided again in this commit.
-func (c *commit) readOpen(ctx context.Context, tx store.Tx, n *needs) error {
-	for _, subject := range c.subjects(n.revisit) {
-		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{subject}, []transfer.State{transfer.Queued, transfer.Held, transfer.Released})
-		if err != nil {
-			return fmt.Errorf("read open transfers: %w", err)
+	for i := range got.Transfers {
+		t := &got.Transfers[i]
+		if c.transfers[t.ID] == nil {
+			c.transfers[t.ID] = t
 		}
-		c.openOf[subject] = ids
-		n.transfers = append(n.transfers, ids...)
-		n.payloads = append(n.payloads, ids...)
 	}
-	return nil
-}
-
-func (c *commit) readTransfers(ctx context.Context, tx store.Tx, n *needs) error {
-	ids := unique(n.transfers)
-	if len(ids) == 0 {
-		return nil
+	for _, j := range got.People {
+		if !slices.Contains(c.people[j.Transfer], j) {
+			c.people[j.Transfer] = append(c.people[j.Transfer], j)
+		}
 	}
-	rows, err := tx.LockTransfers(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("lock transfers: %w", err)
-	}
-	for i := range rows {
-		c.transfers[rows[i].ID] = &rows[i]
-	}
-	joins, err := tx.TransferSubjects(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read the people of transfers: %w", err)
-	}
-	for _, j := range joins {
-		c.people[j.Transfer] = append(c.people[j.Transfer], j)
-	}
-	if len(n.payloads) == 0 {
-		return nil
-	}
-	payloads, err := tx.Payloads(ctx, unique(n.payloads))
-	if err != nil {
-		return fmt.Errorf("read payloads: %w", err)
-	}
-	for _, p := range payloads {
+	for _, p := range got.Payloads {
 		c.payloads[p.Transfer] = p
 	}
 	return nil
 }
 
+// readOpen finds the open transfers of people whose consent changes: they are decided again in this commit.
+func (c *commit) readOpen(ctx context.Context, tx store.Tx, changed []hash) error {
+	var open []transfer.TransferID
+	for _, subject := range c.subjects(changed) {
+		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{subject}, []transfer.State{transfer.Queued, transfer.Held, transfer.Released})
+		if err != nil {
+			return fmt.Errorf("read open transfers: %w", err)
+		}
+		c.openOf[subject] = ids
+		open = append(open, ids...)
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	open = unique(open)
+	return c.load(ctx, tx, &store.Wanted{Transfers: open, People: open, Payloads: open})
+}
+
 func (c *commit) readPeople(ctx context.Context, tx store.Tx, changed []transfer.SubjectID) error {
-	var shared []transfer.SubjectID
+	var all []transfer.SubjectID
 	for _, s := range c.subjectOf {
-		shared = append(shared, s)
+		all = append(all, s)
 	}
 	for _, joins := range c.people {
 		for _, j := range joins {
-			shared = append(shared, j.Subject)
+			all = append(all, j.Subject)
 		}
 	}
-	all := unique(slices.Concat(shared, changed))
+	all = unique(all)
 	if len(all) == 0 {
 		return nil
 	}
-	shared = slices.DeleteFunc(slices.Clone(all), func(s transfer.SubjectID) bool { return slices.Contains(changed, s) })
-	for _, lock := range []struct {
-		ids       []transfer.SubjectID
-		exclusive bool
-	}{{changed, true}, {shared, false}} {
-		if len(lock.ids) == 0 {
-			continue
-		}
-		rows, err := tx.LockSubjects(ctx, lock.ids, lock.exclusive)
-		if err != nil {
-			return fmt.Errorf("lock people: %w", err)
-		}
-		for _, s := range rows {
-			c.salts[s.ID] = s.Salt
-		}
+	// All in the same way, although only a consent event needs its person for itself: two copies that took some people so and others so
+	// could each hold whom the other waits for.
+	alone, shared := all, []transfer.SubjectID(nil)
+	if len(changed) == 0 {
+		alone, shared = nil, all
 	}
-	rows, err := tx.Consents(ctx, all)
+	people, consents, err := tx.LoadPeople(ctx, alone, shared)
 	if err != nil {
-		return fmt.Errorf("read consents: %w", err)
+		return err
 	}
-	return c.addEvents(rows)
+	for _, s := range people {
+		c.salts[s.ID] = s.Salt
+	}
+	return c.addEvents(consents)
 }
 
 func (c *commit) addEvents(rows []store.Consent) error {
@@ -209,9 +191,12 @@ func (c *commit) addEvents(rows []store.Consent) error {
 	return nil
 }
 
-// write puts down what the operations came to. The leaves are last: the head of the log is the row that every commit of this copy
-// contends for.
+// write puts down what the operations came to. The leaves are first, because their answer is waited for; the store sends the rest
+// together, at the commit.
 func (c *commit) write(ctx context.Context, tx store.Tx) error {
+	if err := c.appendLog(ctx, tx); err != nil {
+		return err
+	}
 	if err := tx.Insert(ctx, &c.insert); err != nil {
 		return fmt.Errorf("insert: %w", err)
 	}
@@ -240,6 +225,10 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 			return fmt.Errorf("defer outbox: %w", err)
 		}
 	}
+	return nil
+}
+
+func (c *commit) appendLog(ctx context.Context, tx store.Tx) error {
 	if len(c.leaves) == 0 {
 		return nil
 	}
@@ -259,7 +248,11 @@ func (c *commit) leaf(l *ledger.Leaf) int64 { return c.leafUnder(l.Transfer, l) 
 
 func (c *commit) leafUnder(key transfer.TransferID, l *ledger.Leaf) int64 {
 	l.At = c.at
-	c.leaves = append(c.leaves, l.AppendTo(nil))
+	text := l.AppendTo(nil)
+	if len(text) > ledger.MaxLeafBytes {
+		c.tooLarge = true
+	}
+	c.leaves = append(c.leaves, text)
 	c.about = append(c.about, key)
 	return c.x.tree.Size() + int64(len(c.leaves)) - 1
 }

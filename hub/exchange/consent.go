@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 
 	"referralhub/contracts"
 	"referralhub/hub/consent"
@@ -16,7 +18,8 @@ import (
 // Consented is what a consent event did.
 type Consented struct {
 	ID      string
-	Repeat  bool // it was recorded before; nothing else is said
+	Repeat  bool   // it was recorded before, and this is the same answer
+	Origin  string // of the log that holds Leaf
 	Leaf    int64
 	Stopped []transfer.TransferID // will not go, or not until a person has looked
 	Resumed []transfer.TransferID // were held and are now queued
@@ -36,7 +39,53 @@ func (x *Exchange) RecordConsent(ctx context.Context, by Principal, message tran
 	if err != nil {
 		return Consented{}, err
 	}
+	if op.done.Repeat {
+		return x.consented(ctx, op)
+	}
 	return op.done, nil
+}
+
+// consented reads back from the log what an event did when it was recorded: its own leaf, those about other people whom its identifiers
+// meant too, and behind them the decisions that it led to.
+func (x *Exchange) consented(ctx context.Context, op *recordConsent) (Consented, error) {
+	done := op.done
+	found, err := x.entries(ctx, []transfer.TransferID{personKey(op.commitment)})
+	if err != nil {
+		return Consented{}, err
+	}
+	at := slices.IndexFunc(found, func(e Entry) bool { return e.Leaf.Kind == ledger.KindConsent && e.Leaf.Consent.ID == done.ID })
+	if at < 0 {
+		return Consented{}, fmt.Errorf("leaf of consent event %s: %w", done.ID, store.ErrNotFound)
+	}
+	recorded := found[at]
+	done.Origin, done.Leaf = recorded.Origin, recorded.Index
+	log := x.cfg.Store.Log(ctx, recorded.Origin)
+	size, _, err := log.Head()
+	if err != nil {
+		return Consented{}, fmt.Errorf("read the head of log %s: %w", recorded.Origin, err)
+	}
+	for next := recorded.Index + int64(op.people); next < size; next++ {
+		l, err := x.leafAt(ctx, recorded.Origin, next)
+		if err != nil {
+			return Consented{}, err
+		}
+		if l.Kind != ledger.KindDecision || l.Actor != recorded.Leaf.Actor || !l.At.Equal(recorded.Leaf.At) {
+			break
+		}
+		t, err := x.cfg.Store.Transfer(ctx, l.Transfer)
+		if err != nil {
+			return Consented{}, fmt.Errorf("read transfer %s: %w", l.Transfer, err)
+		}
+		if t.Log == recorded.Origin && t.DecisionLeaf == next {
+			break // the first decision about a message that shared the commit
+		}
+		if l.State == transfer.Queued {
+			done.Resumed = append(done.Resumed, l.Transfer)
+		} else {
+			done.Stopped = append(done.Stopped, l.Transfer)
+		}
+	}
+	return done, nil
 }
 
 type recordConsent struct {
@@ -44,7 +93,10 @@ type recordConsent struct {
 	by     Principal
 	hashes []hash
 	event  consent.Event
-	done   Consented
+
+	done       Consented
+	people     int    // whom the identifiers mean: one, unless they are ambiguous
+	commitment string // of the first of them
 }
 
 func (r *recordConsent) reads(n *needs) {
@@ -53,7 +105,7 @@ func (r *recordConsent) reads(n *needs) {
 }
 
 func (r *recordConsent) judge(c *commit) error {
-	r.done = Consented{ID: r.event.ID}
+	r.done = Consented{ID: r.event.ID, Origin: r.x.cfg.Origin}
 	known := c.subjects(r.hashes)
 	for _, s := range known {
 		for _, before := range c.events[s] {
@@ -64,7 +116,7 @@ func (r *recordConsent) judge(c *commit) error {
 			if !reflect.DeepEqual(before, r.event) {
 				return ErrOtherBody
 			}
-			r.done.Repeat = true
+			r.done.Repeat, r.people, r.commitment = true, len(known), c.commitment(s)
 			return nil
 		}
 	}
@@ -102,7 +154,10 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) error {
 	if t == nil || !sealed || t.Sender != r.by.Partner && t.Recipient != r.by.Partner {
 		return nil
 	}
-	stored, err := r.x.unpack(t, p)
+	if t.State != transfer.Queued && t.State != transfer.Held && t.State != transfer.Released {
+		return nil // an operation before this one in the same commit has ended it
+	}
+	stored, err := r.x.unpack(p)
 	if err != nil {
 		return err
 	}

@@ -136,28 +136,37 @@ func (x *Exchange) do(ctx context.Context, op operation) error {
 
 // commit writes one group. It is called by one goroutine at a time.
 func (x *Exchange) commit(ctx context.Context, tickets []*ticket) {
-	err := x.try(ctx, tickets)
-	if errors.Is(err, store.ErrConflict) {
-		// Another copy of the hub wrote the same message or identifier first; what it wrote is there to be read now.
-		err = x.try(ctx, tickets)
-	}
+	err := x.attempt(ctx, tickets)
 	if fault := (*faultError)(nil); len(tickets) > 1 && (errors.Is(err, store.ErrConflict) || errors.As(err, &fault)) {
 		for _, t := range tickets {
-			if t.err = x.try(ctx, []*ticket{t}); t.err != nil {
-				x.cfg.Log.ErrorContext(ctx, "commit of one operation", "operation", fmt.Sprintf("%T", t.op), "err", t.err)
-			}
+			x.commit(ctx, []*ticket{t})
 		}
 		return
 	}
 	if err == nil {
-		return
+		return // each ticket has its own answer
 	}
-	x.cfg.Log.ErrorContext(ctx, "commit", "operations", len(tickets), "err", err)
+	x.cfg.Log.ErrorContext(ctx, "commit", "operations", len(tickets), "first", fmt.Sprintf("%T", tickets[0].op), "err", err)
 	for _, t := range tickets {
 		t.err = err
 	}
 }
 
+// attempt tries again when another copy of the hub wrote the same message or identifier first: what it wrote is there to be read then. It
+// may happen twice, when one copy brings a person's number and another one their case number.
+func (x *Exchange) attempt(ctx context.Context, tickets []*ticket) error {
+	const times = 3
+	var err error
+	for range times {
+		if err = x.try(ctx, tickets); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// try carries tickets through one transaction. An error is about all of them: nothing was written, or it is not known. Otherwise each
+// ticket has its answer in err.
 func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 	if x.tree == nil {
 		tree, err := ledger.OpenTree(x.cfg.Store.Log(ctx, x.cfg.Origin), x.cfg.Signer)
@@ -173,7 +182,11 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 			return err
 		}
 		for _, t := range tickets {
-			if t.err = t.op.judge(c); t.err != nil && !answered(t.err) {
+			t.err = t.op.judge(c)
+			if t.err == nil && c.tooLarge {
+				t.err = ErrTooLarge
+			}
+			if t.err != nil && !answered(t.err) {
 				return &faultError{t.err}
 			}
 		}
@@ -232,6 +245,9 @@ func (e *StateError) Error() string {
 
 // ErrOtherBody says that a message id was used before for another message.
 var ErrOtherBody = errors.New("this message id was used before with another body")
+
+// ErrTooLarge says that a message is about so many people and items that its decision does not fit into one leaf of the log.
+var ErrTooLarge = errors.New("the decision does not fit into one leaf")
 
 // ErrNotYours is what a partner gets for anything that does not exist or is another partner's: the two are not told apart.
 var ErrNotYours = fmt.Errorf("no such transfer of yours: %w", store.ErrNotFound)

@@ -17,7 +17,8 @@ import (
 // facts are what a decision needs to know of the people in a stored dataset and cannot read there, because it was cut away. They
 // are sealed with the dataset.
 type facts struct {
-	People []personFacts `json:"people"` // in the order of the dataset
+	Type   transfer.MessageType `json:"type"`
+	People []personFacts        `json:"people"` // in the order of the dataset
 }
 
 type personFacts struct {
@@ -46,25 +47,25 @@ func pack(f facts, data []byte) ([]byte, error) {
 }
 
 // unpack opens a stored payload.
-func (x *Exchange) unpack(t *store.Transfer, p store.Payload) (*contents, error) {
-	plain, err := x.cfg.Sealer.Open(t.ID, p.Sealed)
+func (x *Exchange) unpack(p store.Payload) (*contents, error) {
+	plain, err := x.cfg.Sealer.Open(p.Transfer, p.Sealed)
 	if err != nil {
-		return nil, fmt.Errorf("open the payload of %s: %w", t.ID, err)
+		return nil, fmt.Errorf("open the payload of %s: %w", p.Transfer, err)
 	}
 	line, data, ok := bytes.Cut(plain, []byte{'\n'})
 	if !ok {
-		return nil, fmt.Errorf("the payload of %s has no facts", t.ID)
+		return nil, fmt.Errorf("the payload of %s has no facts", p.Transfer)
 	}
 	out := &contents{dataset: data, nonce: p.Nonce}
 	if err := json.Unmarshal(line, &out.facts); err != nil {
-		return nil, fmt.Errorf("the facts of %s: %w", t.ID, err)
+		return nil, fmt.Errorf("the facts of %s: %w", p.Transfer, err)
 	}
-	contract, ok := contracts.For(t.Type)
+	contract, ok := contracts.For(out.facts.Type)
 	if !ok {
-		return nil, fmt.Errorf("transfer %s is of type %s, which this hub does not have", t.ID, t.Type)
+		return nil, fmt.Errorf("transfer %s is of type %s, which this hub does not have", p.Transfer, out.facts.Type)
 	}
 	if out.doc, err = contract.ParseDataset(data); err != nil {
-		return nil, fmt.Errorf("the dataset of %s: %w", t.ID, err)
+		return nil, fmt.Errorf("the dataset of %s: %w", p.Transfer, err)
 	}
 	return out, nil
 }

@@ -109,7 +109,7 @@ func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.J
 			Transfer: t.ID, Type: t.Type, Sender: t.Sender, Correlation: t.CorrelationID, At: t.CreatedAt,
 		}}, nil
 	}
-	parcel, err := x.release(ctx, hub, &t)
+	parcel, err := x.release(ctx, hub, t.ID, t.Recipient)
 	var stopped *StoppedError
 	var state *StateError
 	if errors.As(err, &stopped) || errors.As(err, &state) {
@@ -133,18 +133,29 @@ type settle struct {
 	s       delivery.Settlement
 }
 
-func (s *settle) reads(n *needs) { n.transfers = append(n.transfers, s.id) }
+// announced reports the usual case, in which nothing about the transfer changes and so nothing of it is read.
+func (s *settle) announced() bool { return s.s.Announced && s.s.Outcome.Kind == delivery.Delivered }
+
+func (s *settle) reads(n *needs) {
+	if !s.announced() {
+		n.transfers = append(n.transfers, s.id)
+	}
+}
 
 func (s *settle) judge(c *commit) error {
+	if s.announced() {
+		c.done = append(c.done, s.id)
+		return nil
+	}
 	t := c.transfers[s.id]
 	if t == nil || t.State.Final() {
 		c.done = append(c.done, s.id)
 		return nil
 	}
-	pushed := t.Push && t.State == transfer.Released
+	pushed := !s.s.Announced && t.State == transfer.Released
 	switch {
 	case s.s.Outcome.Kind == delivery.Delivered && !pushed:
-		c.done = append(c.done, t.ID)
+		c.done = append(c.done, t.ID) // it is recorded already, or the recipient's own receipt was faster
 		return nil
 	case s.s.Outcome.Kind == delivery.Delivered:
 		if err := c.move(t, transfer.Received, "", -1); err != nil {

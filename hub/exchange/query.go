@@ -71,6 +71,7 @@ func (x *Exchange) Consider(ctx context.Context, by Principal, doc *contracts.Do
 // Query asks the disclosure log. Exactly one of Person and Transfer is set.
 type Query struct {
 	Person   *contracts.Identifier
+	Of       transfer.PartnerID // who gave the person that number, when it is a case number: the asker when empty
 	Transfer transfer.TransferID
 	From, To time.Time // of the leaves; zero means unbounded
 	Why      string
@@ -92,7 +93,7 @@ func (x *Exchange) Search(ctx context.Context, by Principal, q Query) (found []E
 	var keys []transfer.TransferID
 	if q.Person != nil {
 		leaf.Query.Kind = "person"
-		keys, leaf.Query.Subject, err = x.keysOf(ctx, by, *q.Person)
+		keys, leaf.Query.Subject, err = x.keysOf(ctx, cmp.Or(q.Of, by.Partner), *q.Person)
 	} else {
 		leaf.Query.Kind, leaf.Transfer = "transfer", q.Transfer
 		keys = []transfer.TransferID{q.Transfer}
@@ -121,8 +122,8 @@ func (x *Exchange) Search(ctx context.Context, by Principal, q Query) (found []E
 }
 
 // keysOf gives the keys under which the leaves about a person are found: their transfers, and the person's own.
-func (x *Exchange) keysOf(ctx context.Context, by Principal, id contracts.Identifier) ([]transfer.TransferID, string, error) {
-	known, err := x.cfg.Store.SubjectsByIdentifier(ctx, x.identifierHashes(by.Partner, []contracts.Identifier{id}))
+func (x *Exchange) keysOf(ctx context.Context, of transfer.PartnerID, id contracts.Identifier) ([]transfer.TransferID, string, error) {
+	known, err := x.cfg.Store.SubjectsByIdentifier(ctx, x.identifierHashes(of, []contracts.Identifier{id}))
 	if err != nil {
 		return nil, "", fmt.Errorf("read identifiers: %w", err)
 	}

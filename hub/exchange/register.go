@@ -19,7 +19,7 @@ func (x *Exchange) Adopt(ctx context.Context, index *agreement.Index) error {
 			continue
 		}
 		key := transfer.TransferID("agreement/" + a.Ref())
-		last, err := x.lastUnder(ctx, key)
+		last, err := x.lastUnder(ctx, key, ledger.KindAgreement)
 		if err != nil {
 			return err
 		}
@@ -36,7 +36,7 @@ func (x *Exchange) Adopt(ctx context.Context, index *agreement.Index) error {
 	}
 	for _, p := range index.Partners() {
 		key := transfer.TransferID("partner/" + string(p.ID))
-		last, err := x.lastUnder(ctx, key)
+		last, err := x.lastUnder(ctx, key, ledger.KindPartner)
 		if err != nil {
 			return err
 		}
@@ -60,13 +60,21 @@ func (x *Exchange) Adopt(ctx context.Context, index *agreement.Index) error {
 	return nil
 }
 
-// lastUnder reads the newest leaf filed under key; nil when there is none.
-func (x *Exchange) lastUnder(ctx context.Context, key transfer.TransferID) (*ledger.Leaf, error) {
+// lastUnder reads the newest leaf of a kind filed under key; nil when there is none. Other kinds are passed over: whatever a question
+// or an answer may be filed under, the register starts from what was recorded of the register.
+func (x *Exchange) lastUnder(ctx context.Context, key transfer.TransferID, kind ledger.Kind) (*ledger.Leaf, error) {
 	found, err := x.entries(ctx, []transfer.TransferID{key})
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return found[len(found)-1].Leaf, nil
+	var last Entry
+	for _, e := range found {
+		// Within one log the order is that of the leaves, whatever the clock did meanwhile.
+		if e.Leaf.Kind == kind && (e.Origin != last.Origin || e.Index > last.Index) {
+			last = e
+		}
+	}
+	return last.Leaf, nil
 }
 
 type keyed struct {

@@ -30,34 +30,24 @@ func (e *StoppedError) Error() string {
 // Collect releases a transfer to its recipient: it decides again, writes the release leaf, and only then hands out the parcel. The
 // errors are ErrNotYours, *StateError, and *StoppedError when the fresh decision does not permit.
 func (x *Exchange) Collect(ctx context.Context, by Principal, id transfer.TransferID) (delivery.Parcel, error) {
-	t, err := x.cfg.Store.Transfer(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && t.Recipient != by.Partner {
-		return delivery.Parcel{}, ErrNotYours
-	}
-	if err != nil {
-		return delivery.Parcel{}, fmt.Errorf("read transfer %s: %w", id, err)
-	}
-	return x.release(ctx, actorOf(by), &t)
+	return x.release(ctx, actorOf(by), id, by.Partner)
 }
 
-// release reads the payload outside the commit, where many can do so at once, and settles everything else inside it.
-func (x *Exchange) release(ctx context.Context, actor ledger.Actor, t *store.Transfer) (delivery.Parcel, error) {
-	if !t.State.Collectable() {
-		return delivery.Parcel{}, &StateError{Transfer: t.ID, State: t.State, Asked: "collected"}
-	}
-	p, err := x.cfg.Store.Payload(ctx, t.ID)
+// release reads and opens the payload outside the commit, where many can do so at once, and settles everything else inside it: also
+// whether the transfer is to's at all.
+func (x *Exchange) release(ctx context.Context, actor ledger.Actor, id transfer.TransferID, to transfer.PartnerID) (delivery.Parcel, error) {
+	p, err := x.cfg.Store.Payload(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		// It was acknowledged, stopped or expired since the transfer was read.
-		return delivery.Parcel{}, &StateError{Transfer: t.ID, State: transfer.Expired, Asked: "collected"}
+		return delivery.Parcel{}, x.withoutPayload(ctx, id, to)
 	}
 	if err != nil {
-		return delivery.Parcel{}, fmt.Errorf("read the payload of %s: %w", t.ID, err)
+		return delivery.Parcel{}, fmt.Errorf("read the payload of %s: %w", id, err)
 	}
-	stored, err := x.unpack(t, p)
+	stored, err := x.unpack(p)
 	if err != nil {
 		return delivery.Parcel{}, err
 	}
-	op := &release{x: x, actor: actor, id: t.ID, stored: stored}
+	op := &release{x: x, actor: actor, id: id, to: to, stored: stored}
 	if err := x.do(ctx, op); err != nil {
 		return delivery.Parcel{}, err
 	}
@@ -66,15 +56,28 @@ func (x *Exchange) release(ctx context.Context, actor ledger.Actor, t *store.Tra
 	}
 	parcel, err := delivery.NewParcel(op.leaf, op.index, op.dataset, stored.nonce, x.disclosure(op))
 	if err != nil {
-		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", t.ID, err)
+		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", id, err)
 	}
 	return parcel, nil
+}
+
+// withoutPayload says why there is nothing to release.
+func (x *Exchange) withoutPayload(ctx context.Context, id transfer.TransferID, to transfer.PartnerID) error {
+	t, err := x.cfg.Store.Transfer(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && t.Recipient != to:
+		return ErrNotYours
+	case err != nil:
+		return fmt.Errorf("read transfer %s: %w", id, err)
+	}
+	return &StateError{Transfer: id, State: t.State, Asked: "collected"}
 }
 
 type release struct {
 	x      *Exchange
 	actor  ledger.Actor
 	id     transfer.TransferID
+	to     transfer.PartnerID
 	stored *contents
 
 	transfer store.Transfer
@@ -85,12 +88,15 @@ type release struct {
 	stopped  *StoppedError
 }
 
-func (r *release) reads(n *needs) { n.transfers = append(n.transfers, r.id) }
+func (r *release) reads(n *needs) {
+	n.transfers = append(n.transfers, r.id)
+	n.decided = append(n.decided, r.id)
+}
 
 func (r *release) judge(c *commit) error {
-	r.stopped = nil
+	r.leaf, r.dataset, r.stopped = nil, nil, nil // of an attempt that was not committed
 	t := c.transfers[r.id]
-	if t == nil {
+	if t == nil || t.Recipient != r.to {
 		return ErrNotYours
 	}
 	if !t.State.Collectable() {

@@ -222,7 +222,7 @@ func (c *commit) keep(t *store.Transfer, doc *contracts.Document, people []subje
 	if err != nil {
 		return fmt.Errorf("cut the message for %s: %w", t.Recipient, err)
 	}
-	var f facts
+	f := facts{Type: doc.Contract.Type}
 	for i, p := range people {
 		if !parts[i].Items.And(doc.Subjects[i].Items).Empty() {
 			f.People = append(f.People, p.personFacts)

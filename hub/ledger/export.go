@@ -245,6 +245,12 @@ func (d *Directory) Tile(level int, index int64) ([]byte, error) {
 	return d.read(tilePath(strconv.Itoa(level), index, tileWidth))
 }
 
+// PartialTile gives the tile at the right edge of a level, of so many hashes, as an export of that size holds it. The error wraps
+// ErrAbsent when there is none.
+func (d *Directory) PartialTile(level int, index int64, width int) ([]byte, error) {
+	return d.read(tilePath(strconv.Itoa(level), index, width))
+}
+
 func (d *Directory) read(name string) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(d.dir, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -139,32 +139,15 @@ func TreeHash(src Source, size int64) (tlog.Hash, error) {
 	return root, nil
 }
 
-// InclusionProof shows that the leaf at index is in the log of size leaves.
+// InclusionProof shows that the leaf at index is in the log of size leaves. Whoever makes many uses a Prover.
 func InclusionProof(src Source, index, size int64) (tlog.RecordProof, error) {
-	if index < 0 || index >= size {
-		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, ErrAbsent)
-	}
-	p, err := tlog.ProveRecord(size, index, &reader{src: src, size: size})
-	if err != nil {
-		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, err)
-	}
-	return p, nil
+	return new(Prover).InclusionProof(src, index, size)
 }
 
 // ConsistencyProof shows that the log of from leaves is the beginning of the log of to leaves. From nothing to anything, and from
 // a size to itself, needs no hashes.
 func ConsistencyProof(src Source, from, to int64) (tlog.TreeProof, error) {
-	if from < 0 || from > to {
-		return nil, fmt.Errorf("prove that %d leaves are the beginning of %d: %w", from, to, ErrConsistency)
-	}
-	if from == 0 || from == to {
-		return tlog.TreeProof{}, nil
-	}
-	p, err := tlog.ProveTree(to, from, &reader{src: src, size: to})
-	if err != nil {
-		return nil, fmt.Errorf("prove that %d leaves are the beginning of %d: %w", from, to, err)
-	}
-	return p, nil
+	return new(Prover).ConsistencyProof(src, from, to)
 }
 
 // VerifyInclusion checks that leaf, as encoded, is at index in the log of cp. The error wraps ErrInclusion.
@@ -231,6 +214,33 @@ func (p *Prover) learn(key tileKey, h tlog.Hash) {
 	p.roots[key] = h
 }
 
+// InclusionProof shows that the leaf at index is in the log of size leaves.
+func (p *Prover) InclusionProof(src Source, index, size int64) (tlog.RecordProof, error) {
+	if index < 0 || index >= size {
+		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, ErrAbsent)
+	}
+	hashes, err := tlog.ProveRecord(size, index, &reader{src: src, size: size, known: p})
+	if err != nil {
+		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, err)
+	}
+	return hashes, nil
+}
+
+// ConsistencyProof shows that the log of from leaves is the beginning of the log of to leaves.
+func (p *Prover) ConsistencyProof(src Source, from, to int64) (tlog.TreeProof, error) {
+	if from < 0 || from > to {
+		return nil, fmt.Errorf("prove that %d leaves are the beginning of %d: %w", from, to, ErrConsistency)
+	}
+	if from == 0 || from == to {
+		return tlog.TreeProof{}, nil
+	}
+	hashes, err := tlog.ProveTree(to, from, &reader{src: src, size: to, known: p})
+	if err != nil {
+		return nil, fmt.Errorf("prove that %d leaves are the beginning of %d: %w", from, to, err)
+	}
+	return hashes, nil
+}
+
 // Prove proves the leaf at index against the newest checkpoint. It checks its own work: a log that is damaged gives an error that
 // wraps ErrCorrupt, never a proof that does not hold.
 func (p *Prover) Prove(src Source, index int64) (*Proof, error) {
@@ -238,7 +248,7 @@ func (p *Prover) Prove(src Source, index int64) (*Proof, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the head: %w", err)
 	}
-	if index < 0 || index >= size {
+	if len(signed) == 0 {
 		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, ErrAbsent)
 	}
 	cp, err := ReadCheckpoint(signed)
@@ -248,9 +258,9 @@ func (p *Prover) Prove(src Source, index int64) (*Proof, error) {
 	if cp.Size != size {
 		return nil, fmt.Errorf("prove leaf %d: %w: it holds %d leaves, %d were signed", index, ErrCorrupt, size, cp.Size)
 	}
-	hashes, err := tlog.ProveRecord(size, index, &reader{src: src, size: size, known: p})
+	hashes, err := p.InclusionProof(src, index, size)
 	if err != nil {
-		return nil, fmt.Errorf("prove leaf %d of %d: %w", index, size, err)
+		return nil, err
 	}
 	leaf, err := readLeaves(src, index, index+1)
 	if err != nil {

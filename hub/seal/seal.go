@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/google/uuid"
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
@@ -171,13 +172,13 @@ func Commitment(salt [32]byte, id transfer.SubjectID) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// NewSubject makes a pseudonym for a person not seen before, 128 random bits in hex, and the salt of its commitment.
+// NewSubject makes a pseudonym for a person not seen before, and the salt of its commitment. The pseudonym is a UUIDv7: 74 random bits
+// behind the time at which the hub first heard of the person, so that a database keeps new people together. The salt alone, 256 random
+// bits, keeps a commitment from being linked.
 func NewSubject() (transfer.SubjectID, [32]byte) {
-	var id [16]byte
 	var salt [32]byte
-	rand.Read(id[:])
 	rand.Read(salt[:])
-	return transfer.SubjectID(hex.EncodeToString(id[:])), salt
+	return transfer.SubjectID(uuid.Must(uuid.NewV7()).String()), salt
 }
 
 // Digest is what a release leaf says of a dataset: "hmac-sha256:" and hex. The nonce is random and fresh for each release and

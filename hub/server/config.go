@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/samber/lo"
 )
 
 // Config is the hub's one configuration file. Its zero value is a hub for one county on one machine: SQLite, embedded NATS, and keys
@@ -99,7 +101,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8443")
 	c.LogLevel = cmp.Or(c.LogLevel, "info")
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
-	c.Database = os.Expand(c.Database, os.Getenv)
 	scheme := "https"
 	if c.TLS.Off {
 		scheme = "http"
@@ -107,6 +108,14 @@ func (c Config) withDefaults() (Config, error) {
 	c.URL = strings.TrimSuffix(cmp.Or(c.URL, scheme+"://"+c.Listen), "/")
 
 	var faults []error
+	c.Database = os.Expand(c.Database, func(name string) string {
+		value, set := os.LookupEnv(name)
+		if !set {
+			// Left empty it would be another database than is meant.
+			faults = append(faults, fmt.Errorf("database: the environment has no %s: set it", name))
+		}
+		return value
+	})
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		faults = append(faults, fmt.Errorf("listen: %q is not host:port", c.Listen))
@@ -144,15 +153,51 @@ func loopback(host string) bool {
 
 // Print writes the configuration as a file, with secrets masked.
 func (c Config) Print(w io.Writer) error {
-	if u, err := url.Parse(c.Database); err == nil && u.User != nil {
-		c.Database = u.Redacted()
-	}
+	c.Database = mask(c.Database)
+	c.NATS.URL = strings.Join(lo.Map(strings.Split(c.NATS.URL, ","), func(one string, _ int) string { return mask(one) }), ",")
 	text, err := yaml.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("print the configuration: %w", err)
 	}
 	_, err = w.Write(text)
 	return err
+}
+
+// mask hides the password of a URL, wherever it stands in it. What cannot be read as a URL is hidden whole.
+func mask(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "xxxxx"
+	}
+	q := u.Query()
+	for _, key := range []string{"password", "sslpassword"} {
+		if q.Has(key) {
+			q.Set(key, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
+	}
+	if _, secret := u.User.Password(); u.User != nil && !secret && strings.HasPrefix(u.Scheme, "nats") {
+		u.User = url.User("xxxxx") // a token
+	}
+	return u.Redacted()
+}
+
+// Exists is nil when a hub has run with this configuration before. Whatever reads a hub's state asks it first: a mistyped folder must not
+// pass for a hub that has disclosed nothing.
+func (c Config) Exists() error {
+	need := []string{c.VerifierFile()}
+	if c.Database == "" {
+		need = append(need, c.path("hub.db"))
+	}
+	for _, name := range need {
+		switch _, err := os.Stat(name); {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("no hub has run here: there is no %s; name the hub's folder with --data, or its configuration with --config", name)
+		case err != nil:
+			return fmt.Errorf("look for the hub's files: %w", err)
+		}
+	}
+	return nil
 }
 
 // VerifierFile holds the public key of the hub's log, for whoever verifies it.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
@@ -47,7 +48,8 @@ type Hub struct {
 	tokens   *auth.Tokens
 	api      *api.API
 	listener net.Listener
-	seen     string // fingerprint of the register in force
+	lock     *flock.Flock // held while the hub is open: the data folder is this copy's alone
+	seen     string       // fingerprint of the register in force
 }
 
 // OpenStore opens the database of a configuration.
@@ -82,6 +84,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Hub, error) {
 // build makes the parts in the order of the floors.
 func (h *Hub) build(ctx context.Context) (err error) {
 	cfg, log := h.cfg, h.log
+	if err := h.own(); err != nil {
+		return err
+	}
 	if h.store, err = OpenStore(ctx, cfg); err != nil {
 		return err
 	}
@@ -105,6 +110,24 @@ func (h *Hub) build(ctx context.Context) (err error) {
 	if h.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	return nil
+}
+
+// own takes the data folder for this hub. Two hubs on one folder would share a JetStream directory, which neither notices, and a log that is
+// meant for one.
+func (h *Hub) own() error {
+	if err := os.MkdirAll(h.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	lock := flock.New(h.cfg.path("lock"), flock.SetPermissions(0o600))
+	free, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the data folder %s: %w", h.cfg.Data, err)
+	}
+	if !free {
+		return fmt.Errorf("another hub runs on the data folder %s: stop it first, or give this one a folder and an origin of its own", h.cfg.Data)
+	}
+	h.lock = lock
 	return nil
 }
 
@@ -400,6 +423,11 @@ func (h *Hub) close() {
 	if h.store != nil {
 		if err := h.store.Close(); err != nil {
 			h.log.Error("close the store", "err", err)
+		}
+	}
+	if h.lock != nil {
+		if err := h.lock.Unlock(); err != nil {
+			h.log.Warn("release the data folder", "err", err)
 		}
 	}
 }

@@ -94,6 +94,9 @@ func (g *Group[T]) Run(ctx context.Context) error {
 	}
 }
 
+// Waiting is how many items are queued for the next batches.
+func (g *Group[T]) Waiting() int { return len(g.queue) }
+
 func (g *Group[T]) setStopped(stopped bool) {
 	g.stopping.Lock()
 	defer g.stopping.Unlock()

@@ -84,21 +84,19 @@ func TestGroupDrainsBeforeItStopsAndCanStartAgain(t *testing.T) {
 			ran = append(ran, batch...)
 		})
 		for round := range 100 {
-			ctx, stop := context.WithCancel(t.Context())
-			stop() // stop before start: what waits is still run
 			if round > 0 {
-				if err := g.Do(ctx, -1); !errors.Is(err, store.ErrBusy) {
-					t.Fatalf("stopped group took an item: %v", err)
+				if err := g.Do(t.Context(), -1); !errors.Is(err, store.ErrBusy) {
+					t.Fatalf("a stopped group took an item: %v", err)
 				}
 			}
-			started, finish := context.WithCancel(t.Context())
+			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error)
-			go func() { done <- g.Run(started) }()
+			go func() { done <- g.Run(ctx) }()
 			synctest.Wait()
-			if err := g.Do(started, round); err != nil {
+			if err := g.Do(ctx, round); err != nil {
 				t.Fatal(err)
 			}
-			finish()
+			stop()
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}

@@ -127,8 +127,32 @@ type MessageKey struct {
 	MessageID transfer.MessageID
 }
 
+// Wanted is what a group of requests depends on.
+type Wanted struct {
+	Messages    []MessageKey
+	Identifiers [][32]byte
+	Transfers   []transfer.TransferID // locked
+	People      []transfer.TransferID // whose people are wanted
+	Payloads    []transfer.TransferID
+}
+
+// Loaded is the answer to Wanted.
+type Loaded struct {
+	ByMessage   []Transfer
+	Identifiers []Identifier
+	Transfers   []Transfer
+	People      []TransferSubject
+	Payloads    []Payload
+}
+
 // Tx is one transaction. Every method takes a batch, so that a group of requests costs a fixed number of statements.
 type Tx interface {
+	// Load answers what a group depends on in one round trip, in the order of Wanted's fields; each is what the method of its own
+	// below would give.
+	Load(ctx context.Context, want *Wanted) (*Loaded, error)
+	// LoadPeople locks people as LockSubjects does, first the exclusive ones, and then reads their consents, in one round trip.
+	LoadPeople(ctx context.Context, exclusive, shared []transfer.SubjectID) ([]Subject, []Consent, error)
+
 	TransfersByMessage(ctx context.Context, keys []MessageKey) ([]Transfer, error)
 	// LockTransfers reads transfers and keeps anybody else from changing them until the commit. In id order; absent ids are left out.
 	LockTransfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)

@@ -34,7 +34,11 @@ func (r Reason) String() string {
 	if r.Detail != "" {
 		s += ": " + r.Detail
 	}
-	if r.Remedy != "" {
+	switch {
+	case r.Remedy == "":
+	case strings.HasSuffix(s, "."):
+		s += " " + r.Remedy
+	default:
 		s += "; " + r.Remedy
 	}
 	return s

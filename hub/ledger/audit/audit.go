@@ -6,7 +6,7 @@
 //     was signed. Tiles say which leaf of a pair of stories was changed: a leaf that differs from its tile, under a root that the
 //     tile leads to, was edited; a tile that differs from its leaves, under a root that the leaves lead to, was edited itself.
 //     Leaves to the right of the last full tile are covered by the signed root alone, so a change among them is found and placed
-//     within those leaves, not always at one.
+//     within those leaves, not always at one. An exported log holds the unfinished tile too, and there the leaf is known.
 //   - The story of each transfer, from the leaves: one decision first; no release without a decision that permits it, of no more
 //     than was decided; no receipt without a release; no step that a transfer cannot take.
 //   - The state tables, when there are any: every row agrees with its leaves, and payloads are kept exactly as long as they may be.

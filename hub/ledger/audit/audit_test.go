@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -329,6 +330,61 @@ func TestTamperingUnderTwoLevelsOfTiles(t *testing.T) {
 	hash := tlog.RecordHash(h.log.Entries[1800])
 	copy(h.log.Tiles[0][7][8*32:], hash[:])
 	want(t, h.check(), "edited 1792")
+}
+
+// An export holds the tile at the edge of the log too, so that even there the leaf that was changed is known.
+func TestTamperingWithTheEdgeOfAnExport(t *testing.T) {
+	edit := func(t *testing.T, name, from, to string) {
+		t.Helper()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte(from)) {
+			t.Fatalf("%s has no %q", name, from)
+		}
+		if err := os.WriteFile(name, bytes.Replace(text, []byte(from), []byte(to), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := newHub(t).transfers(0, 90) // 270 leaves, 14 of them at the edge
+	hash := func(i int) string { h := tlog.RecordHash(h.log.Entries[i]); return string(h[:]) }
+	for _, c := range []struct {
+		name   string
+		tamper func(t *testing.T, leaves, tile string)
+		want   []string
+	}{
+		{"leaf", func(t *testing.T, leaves, _ string) { edit(t, leaves, "carers-in-", "barers-in-") }, []string{"edited 258"}},
+		{"tile", func(t *testing.T, _, tile string) { edit(t, tile, hash(260)[:4], "oops") }, []string{"tile 260"}},
+		{"both", func(t *testing.T, leaves, tile string) {
+			edit(t, leaves, "carers-in-", "barers-in-")
+			forged := tlog.RecordHash(bytes.Replace(h.log.Entries[258], []byte("carers-in-"), []byte("barers-in-"), 1))
+			edit(t, tile, hash(258), string(forged[:]))
+		}, []string{"edited 256"}}, // somewhere from there on
+		{"tile cut short", func(t *testing.T, _, tile string) { edit(t, tile, hash(269), "") }, []string{"tile 256"}},
+		{"no tile", func(t *testing.T, _, tile string) {
+			if err := os.Remove(tile); err != nil {
+				t.Fatal(err)
+			}
+		}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "log")
+			if err := ledger.Export(h.log, dir); err != nil {
+				t.Fatal(err)
+			}
+			c.tamper(t, filepath.Join(dir, "tile/entries/001.p/14"), filepath.Join(dir, "tile/0/001.p/14"))
+			exported, err := ledger.OpenDirectory(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := audit.Check(context.Background(), exported, h.signer.Verifier(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, r, c.want...)
+		})
+	}
 }
 
 // gaps hides leaves from an honest source.

@@ -50,13 +50,34 @@ func hashAt(tile []byte, i int) tlog.Hash {
 	return tlog.Hash(tile[i*tlog.HashSize : (i+1)*tlog.HashSize])
 }
 
-// storedTile reads the level 0 tile over a leaf, if the log is long enough to have it.
+// edged is a source that holds the unfinished tile at the right edge too: an exported log.
+type edged interface {
+	PartialTile(level int, index int64, width int) ([]byte, error)
+}
+
+// storedTile reads the level 0 tile over a leaf: the full one if the log is long enough to have it, or else the unfinished one of a
+// source that holds it.
 func (a *auditor) storedTile(leaf, size int64) ([]byte, error) {
 	index := leaf / ledger.TileWidth
-	if size < (index+1)*ledger.TileWidth {
+	if size >= (index+1)*ledger.TileWidth {
+		return a.readTile(0, index)
+	}
+	src, ok := a.src.(edged)
+	if !ok {
 		return nil, nil
 	}
-	return a.readTile(0, index)
+	width := int(size - index*ledger.TileWidth)
+	tile, err := src.PartialTile(0, index, width)
+	switch {
+	case errors.Is(err, ledger.ErrAbsent):
+		return nil, nil // the leaves and the root are enough
+	case err != nil:
+		return nil, fmt.Errorf("read tile 0/%d of %d: %w", index, width, err)
+	case len(tile) != width*tlog.HashSize:
+		a.report.problem(Tile, index*ledger.TileWidth, "", "tile 0/%d of %d is cut short", index, width)
+		return nil, nil
+	}
+	return tile, nil
 }
 
 // readTile gives nil for a tile that is absent or of the wrong length, which is a problem of its own.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -78,14 +79,23 @@ func (c *Cluster) start(ctx context.Context, bin string) error {
 	if err := asServerUser(server, c.dir); err != nil {
 		return err
 	}
-	if err := server.Start(); err != nil {
+	endWithUs(server.SysProcAttr)
+	started := make(chan error)
+	go func() {
+		// "Us" is the thread that starts the server: it must last as long as the server does.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := server.Start()
+		started <- err
+		if err == nil {
+			_ = server.Wait()
+			close(c.exited)
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	c.server = server
-	go func() {
-		_ = server.Wait()
-		close(c.exited)
-	}()
 	return c.answering(ctx)
 }
 

@@ -54,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read PostgreSQL URL: %w", err)
 	}
-	pc.MaxConns = int32(cmp.Or(cfg.MaxConns, 16)) //nolint:gosec // a handful
+	pc.MaxConns = int32(cmp.Or(cfg.MaxConns, 16))
 	pc.ConnConfig.DefaultQueryExecMode = cmp.Or(cfg.ExecMode, pgx.QueryExecModeCacheStatement)
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, session).ReadAll()
@@ -178,6 +178,37 @@ func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.
 	if err != nil {
 		return translate(err)
 	}
+	return scanAll(rows, scan)
+}
+
+func (q querier) QueryAll(ctx context.Context, questions []sqlstore.Question) (err error) {
+	if len(questions) == 1 {
+		return q.Query(ctx, questions[0].Stmt, questions[0].Scan)
+	}
+	batch := &pgx.Batch{}
+	for _, ask := range questions {
+		sql, args := compose(ask.Stmt)
+		batch.Queue(sql, args...)
+	}
+	results := q.conn.SendBatch(ctx, batch)
+	defer func() {
+		if e := results.Close(); err == nil {
+			err = translate(e)
+		}
+	}()
+	for _, ask := range questions {
+		rows, err := results.Query()
+		if err != nil {
+			return translate(err)
+		}
+		if err := scanAll(rows, ask.Scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanAll(rows pgx.Rows, scan func(sqlstore.Row) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {

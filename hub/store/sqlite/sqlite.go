@@ -53,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("open SQLite file: %w", err)
 	}
-	d := &db{}
+	d := &db{turn: make(chan struct{}, 1)}
 	if err := d.open(ctx, cfg); err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("open SQLite file %s: %w", cfg.Path, err)
@@ -67,9 +67,12 @@ type db struct {
 	readers *sql.DB
 
 	writers *sql.DB
-	turn    chan struct{} // holds a token while a transaction owns writer
+	turn    chan struct{} // holds a token while a transaction owns conn and writing
 	conn    *sql.Conn
 	writing querier
+
+	closing  sync.Once
+	closeErr error
 }
 
 // page is the size of a page in bytes. It holds a sealed payload of the usual 3 KB, and a random key dirties no more than it.
@@ -91,8 +94,7 @@ func (d *db) open(ctx context.Context, cfg Config) error {
 	if d.conn, err = d.writers.Conn(ctx); err != nil {
 		return err
 	}
-	d.turn = make(chan struct{}, 1)
-	d.writing = querier{prepared: &prepared{on: d.conn}}
+	d.writing = querier{&prepared{on: d.conn, stmts: map[form]*sql.Stmt{}}}
 	if err := d.migrate(ctx); err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func (d *db) open(ctx context.Context, cfg Config) error {
 	n := cmp.Or(cfg.Readers, max(4, runtime.NumCPU()))
 	d.readers.SetMaxOpenConns(n)
 	d.readers.SetMaxIdleConns(n)
-	d.reading = querier{prepared: &prepared{on: d.readers}}
+	d.reading = querier{&prepared{on: d.readers, stmts: map[form]*sql.Stmt{}}}
 	return d.Ping(ctx)
 }
 
@@ -131,6 +133,10 @@ func (d *db) Exec(context.Context, ...sqlstore.Stmt) ([]int64, error) {
 
 func (d *db) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
 	return d.reading.Query(ctx, s, scan)
+}
+
+func (d *db) QueryAll(ctx context.Context, questions []sqlstore.Question) error {
+	return d.reading.QueryAll(ctx, questions)
 }
 
 var (
@@ -177,13 +183,19 @@ func (d *db) Ping(ctx context.Context) error {
 
 // Close waits for the transaction that is under way, folds the write-ahead log into the file and lets go of it.
 func (d *db) Close() error {
+	d.closing.Do(func() { d.closeErr = d.close() })
+	return d.closeErr
+}
+
+func (d *db) close() error {
 	var errs []error
 	if d.readers != nil {
 		errs = append(errs, d.readers.Close())
 	}
 	if d.conn != nil {
 		d.turn <- struct{}{}
-		errs = append(errs, d.conn.Close())
+		defer func() { <-d.turn }()
+		errs = append(errs, d.writing.prepared.close(), d.conn.Close())
 	}
 	if d.writers != nil {
 		errs = append(errs, d.writers.Close())
@@ -196,40 +208,52 @@ type prepared struct {
 	on interface {
 		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 	}
-	stmts sync.Map // form → *sql.Stmt
+
+	mu    sync.Mutex // guards stmts
+	stmts map[form]*sql.Stmt
 }
 
 // form is a statement of so many rows; of none when it has arguments.
 type form struct {
-	sql  string
-	rows int
+	sql           string
+	rows, columns int
 }
 
-func (p *prepared) stmt(ctx context.Context, f form, columns int) (*sql.Stmt, error) {
-	if s, ok := p.stmts.Load(f); ok {
-		return s.(*sql.Stmt), nil
+func (p *prepared) stmt(ctx context.Context, f form) (*sql.Stmt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, ok := p.stmts[f]; ok {
+		return s, nil
 	}
-	s, err := p.on.PrepareContext(ctx, compose(f, columns))
+	s, err := p.on.PrepareContext(ctx, compose(f)) //nolint:sqlclosecheck // it is kept until close
 	if err != nil {
 		return nil, translate(err)
 	}
-	if first, taken := p.stmts.LoadOrStore(f, s); taken {
-		_ = s.Close()
-		s = first.(*sql.Stmt)
-	}
+	p.stmts[f] = s
 	return s, nil
+}
+
+// close finalises the statements. A sql.Conn does not, and SQLite keeps a connection, and its log, for as long as it has any.
+func (p *prepared) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, s := range p.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // locks are words that SQLite does not have and does not need: its one writer is alone.
 var locks = regexp.MustCompile(` FOR (UPDATE|SHARE)\b`)
 
 // compose puts values in place of the word ROWS.
-func compose(f form, columns int) string {
+func compose(f form) string {
 	text := locks.ReplaceAllString(f.sql, "")
 	if f.rows == 0 {
 		return text
 	}
-	row := ", (?" + strings.Repeat(", ?", columns-1) + ")"
+	row := ", (?" + strings.Repeat(", ?", f.columns-1) + ")"
 	return strings.Replace(text, "ROWS", "VALUES "+strings.Repeat(row, f.rows)[2:], 1)
 }
 
@@ -274,6 +298,15 @@ func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.
 	})
 }
 
+func (q querier) QueryAll(ctx context.Context, questions []sqlstore.Question) error {
+	for _, ask := range questions {
+		if err := q.Query(ctx, ask.Stmt, ask.Scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // runs are the numbers of rows in one statement: few, so that few are prepared, and the largest is past the point where more would be faster.
 var runs = [...]int{64, 16, 4, 1}
 
@@ -284,7 +317,7 @@ func (q querier) each(ctx context.Context, s sqlstore.Stmt, do func(ctx context.
 	}
 	work := context.WithoutCancel(ctx)
 	if s.Rows == nil {
-		stmt, err := q.prepared.stmt(work, form{s.SQL, 0}, 0)
+		stmt, err := q.prepared.stmt(work, form{sql: s.SQL})
 		if err != nil {
 			return err
 		}
@@ -294,7 +327,7 @@ func (q querier) each(ctx context.Context, s sqlstore.Stmt, do func(ctx context.
 	next, total := 0, s.Rows.Len()
 	for _, run := range runs {
 		for ; total-next >= run; next += run {
-			stmt, err := q.prepared.stmt(work, form{s.SQL, run}, len(s.Rows))
+			stmt, err := q.prepared.stmt(work, form{s.SQL, run, len(s.Rows)})
 			if err != nil {
 				return err
 			}

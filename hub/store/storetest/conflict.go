@@ -3,10 +3,12 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"referralhub/hub/ledger"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 )
@@ -16,8 +18,12 @@ func messageTwice(_ *testing.T, d *desk) {
 	d.insert(referrals(0, 1, 10))
 	again := referral(1, 10)
 	again.Transfers[0].MessageID = referral(0, 10).Transfers[0].MessageID
-	d.errIs(d.InTx(ctx, func(tx store.Tx) error { return tx.Insert(ctx, &again) }), store.ErrConflict)
-	_, err := d.Transfer(ctx, transferID(1))
+	err := d.InTx(ctx, func(tx store.Tx) error { return tx.Insert(ctx, &again) })
+	d.errIs(err, store.ErrConflict)
+	if strings.Contains(err.Error(), string(again.Transfers[0].MessageID)) {
+		d.Errorf("an error says what was stored: %v", err)
+	}
+	_, err = d.Transfer(ctx, transferID(1))
 	d.errIs(err, store.ErrNotFound)
 
 	again.Transfers[0].Recipient = "age-uk-hertfordshire" // the same message on its way to somebody else is another transfer
@@ -82,15 +88,19 @@ func logGrows(_ *testing.T, d *desk) {
 	ctx := d.Context()
 	add := func(log string, first int64, n int) error {
 		batch, about := leaves(first, n, 30)
-		about[0] = ""
+		if n > 0 {
+			about[0] = ""
+		}
 		return d.InTx(ctx, func(tx store.Tx) error { return tx.AppendLog(ctx, log, batch, about) })
 	}
 	d.errIs(add(origin, 3, 1), store.ErrConflict)
+	d.noErr(add(origin, 0, 0))
 	d.noErr(add(origin, 0, 3))
 	d.noErr(add("hub.example.org/another", 0, 2))
 	d.errIs(add(origin, 0, 1), store.ErrConflict)
 	d.errIs(add(origin, 2, 1), store.ErrConflict)
 	d.errIs(add(origin, 4, 1), store.ErrConflict)
+	d.errIs(add(origin, 0, 0), store.ErrConflict) // nothing added, but the head would go back to the beginning
 	d.noErr(add(origin, 3, 600))
 
 	all, err := d.Origins(ctx)
@@ -109,14 +119,14 @@ func logGrows(_ *testing.T, d *desk) {
 	d.noErr(err)
 	d.equal("an empty range", len(got), 0)
 	_, err = log.Leaves(600, 604)
-	d.errIs(err, store.ErrNotFound)
+	d.errIs(err, ledger.ErrAbsent)
 	for i := range int64(2) {
 		tile, err := log.Tile(0, i)
 		d.noErr(err)
 		d.equal("tile", tile, want.Tiles[i].Hash)
 	}
 	_, err = log.Tile(0, 2)
-	d.errIs(err, store.ErrNotFound)
+	d.errIs(err, ledger.ErrAbsent)
 	refs, err := d.LeavesOf(ctx, []transfer.TransferID{transferID(1), transferID(300), transferID(9999)})
 	d.noErr(err)
 	d.equal("leaves about two transfers", refs, []store.LeafRef{
@@ -176,9 +186,9 @@ func withdrawalAndRelease(t *testing.T, d *desk) {
 	ctx := d.Context()
 	d.insert(referrals(0, 1, 10))
 	person := []transfer.SubjectID{subjectID(0)}
-	released := make(chan int, 1)
+	seen := make(chan int, 1) // consent events that the release saw
 	var release sync.WaitGroup
-	d.commit(func(tx store.Tx) error {
+	withdraw := func(tx store.Tx) error {
 		if _, err := tx.LockSubjects(ctx, person, true); err != nil {
 			return err
 		}
@@ -188,7 +198,7 @@ func withdrawalAndRelease(t *testing.T, d *desk) {
 					return err
 				}
 				consents, err := tx.Consents(ctx, person)
-				released <- len(consents)
+				seen <- len(consents)
 				return err
 			})
 			if err != nil {
@@ -196,14 +206,16 @@ func withdrawalAndRelease(t *testing.T, d *desk) {
 			}
 		})
 		select {
-		case <-released:
-			t.Error("a release went ahead while consent was being withdrawn")
+		case <-seen:
+			return errors.New("a release went ahead while consent was being withdrawn")
 		case <-time.After(patience):
 		}
 		return tx.Insert(ctx, &store.Insertions{Consents: []store.Consent{{ID: "withdrawal", Subject: person[0], At: noon}}})
-	})
+	}
+	err := d.InTx(ctx, withdraw)
 	release.Wait()
-	d.equal("consent events that the release saw", <-released, 1)
+	d.noErr(err)
+	d.equal("consent events that the release saw", <-seen, 1)
 }
 
 func twoReleases(t *testing.T, d *desk) {

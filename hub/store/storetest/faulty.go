@@ -110,6 +110,10 @@ func (s *faultyStore) InState(ctx context.Context, partner transfer.PartnerID, s
 	return ask(s.faults, OpRead, func() ([]store.Transfer, error) { return s.Store.InState(ctx, partner, state, after, limit) })
 }
 
+func (s *faultyStore) EachTransfer(ctx context.Context, origin string, visit func(t store.Transfer, payload bool) error) error {
+	return s.faults.do(OpRead, func() error { return s.Store.EachTransfer(ctx, origin, visit) })
+}
+
 func (s *faultyStore) Payload(ctx context.Context, id transfer.TransferID) (store.Payload, error) {
 	return ask(s.faults, OpRead, func() (store.Payload, error) { return s.Store.Payload(ctx, id) })
 }
@@ -182,6 +186,26 @@ func (s *faultySource) Tile(level int, index int64) ([]byte, error) {
 type faultyTx struct {
 	store.Tx
 	faults faults
+}
+
+func (t *faultyTx) Load(ctx context.Context, want *store.Wanted) (*store.Loaded, error) {
+	op := OpRead
+	if len(want.Transfers) > 0 {
+		op = OpLock
+	}
+	return ask(t.faults, op, func() (*store.Loaded, error) { return t.Tx.Load(ctx, want) })
+}
+
+func (t *faultyTx) LoadPeople(ctx context.Context, exclusive, shared []transfer.SubjectID) ([]store.Subject, []store.Consent, error) {
+	type loaded struct {
+		people   []store.Subject
+		consents []store.Consent
+	}
+	l, err := ask(t.faults, OpLock, func() (l loaded, err error) {
+		l.people, l.consents, err = t.Tx.LoadPeople(ctx, exclusive, shared)
+		return l, err
+	})
+	return l.people, l.consents, err
 }
 
 func (t *faultyTx) TransfersByMessage(ctx context.Context, keys []store.MessageKey) ([]store.Transfer, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"referralhub/hub/ledger"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -48,9 +49,9 @@ func missing(_ *testing.T, d *desk) {
 	_, err = d.Payload(ctx, transferID(9))
 	d.errIs(err, store.ErrNotFound)
 	_, err = d.Log(ctx, origin).Leaves(0, 1)
-	d.errIs(err, store.ErrNotFound)
+	d.errIs(err, ledger.ErrAbsent)
 	_, err = d.Log(ctx, origin).Tile(0, 0)
-	d.errIs(err, store.ErrNotFound)
+	d.errIs(err, ledger.ErrAbsent)
 	if _, err = d.Log(ctx, origin).Leaves(1, 0); err == nil {
 		d.Error("a range that ends before it begins was read")
 	}
@@ -209,6 +210,23 @@ func inState(_ *testing.T, d *desk) {
 	d.equal("somebody else's", len(list("other", transfer.Held, "", 9)), 0)
 }
 
+func eachTransfer(_ *testing.T, d *desk) {
+	ctx := d.Context()
+	rows := referrals(0, 1005, 10) // more than are read at a time
+	rows.Transfers[7].Log = "hub.example.org/another"
+	d.insert(rows)
+	d.commit(func(tx store.Tx) error { return tx.DeletePayloads(ctx, []transfer.TransferID{transferID(3)}) })
+	var got []store.Transfer
+	d.noErr(d.EachTransfer(ctx, origin, func(t store.Transfer, payload bool) error {
+		d.equal("payload of "+string(t.ID), payload, t.ID != transferID(3))
+		got = append(got, t)
+		return nil
+	}))
+	d.equal("transfers of one log", got, slices.Delete(rows.Transfers, 7, 8))
+	enough := errors.New("enough")
+	d.errIs(d.EachTransfer(ctx, origin, func(store.Transfer, bool) error { return enough }), enough)
+}
+
 func dueAndExpired(_ *testing.T, d *desk) {
 	ctx := d.Context()
 	rows := referrals(0, 4, 10)
@@ -234,8 +252,10 @@ func dueAndExpired(_ *testing.T, d *desk) {
 	d.noErr(err)
 	d.equal("due", due, []store.Outbox{rows.Outbox[1], rows.Outbox[2]})
 	later := store.Outbox{Transfer: transferID(1), Recipient: rows.Outbox[1].Recipient, Due: noon.AddDate(0, 0, 20), Attempt: 2}
+	again := rows.Outbox[0]
+	again.Attempt = 0 // of 3: attempts never become fewer
 	d.commit(func(tx store.Tx) error {
-		return errors.Join(tx.OutboxDefer(ctx, []store.Outbox{later, {Transfer: transferID(99), Due: noon}}), tx.OutboxDone(ctx, []transfer.TransferID{transferID(2)}))
+		return errors.Join(tx.OutboxDefer(ctx, []store.Outbox{later, again, {Transfer: transferID(99), Due: noon}}), tx.OutboxDone(ctx, []transfer.TransferID{transferID(2)}))
 	})
 	due, err = d.Due(ctx, noon.AddDate(0, 0, 30), 10)
 	d.noErr(err)
@@ -288,7 +308,11 @@ func reopened(_ *testing.T, d *desk) {
 		return errors.Join(tx.Insert(ctx, rows), tx.AppendLog(ctx, origin, batch, about))
 	})
 	for range 2 {
+		before := d.Store
 		d.reopen()
+		if err := before.InTx(ctx, func(store.Tx) error { return nil }); err == nil {
+			d.Error("a closed store takes a transaction")
+		}
 		got, err := d.Inbox(ctx, "carers-in-hertfordshire", "", 10)
 		d.noErr(err)
 		d.equal("transfers", got, rows.Transfers)

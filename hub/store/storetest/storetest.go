@@ -34,6 +34,7 @@ func Run(t *testing.T, fresh func(tb testing.TB) Opener) {
 		{"groups of any size are written whole", groups},
 		{"an inbox is read page by page", inbox},
 		{"a partner lists its transfers by state", inState},
+		{"every transfer of a log is visited", eachTransfer},
 		{"payloads expire and outbox rows fall due, oldest first", dueAndExpired},
 		{"people are found by identifier, and their transfers by person", people},
 		{"a message id is taken once", messageTwice},
@@ -55,7 +56,7 @@ func Run(t *testing.T, fresh func(tb testing.TB) Opener) {
 			open := fresh(t)
 			d := &desk{TB: t, open: open}
 			d.reopen()
-			t.Cleanup(func() { d.noErr(d.Store.Close()) })
+			t.Cleanup(func() { d.noErr(errors.Join(d.Store.Close(), d.Store.Close())) }) // closing twice is no error
 			story.tell(t, d)
 		})
 	}

@@ -11,8 +11,7 @@ import (
 
 // Insert is store.Tx's. All of a commit's new rows go in one round trip.
 func (t *tx) Insert(ctx context.Context, rows *store.Insertions) error {
-	_, err := exec(ctx, t.q,
-		Stmt{SQL: insertSubjects, Rows: subjectRows(rows.Subjects)},
+	err := t.live.keep(Stmt{SQL: insertSubjects, Rows: subjectRows(rows.Subjects)},
 		Stmt{SQL: insertIdentifiers, Rows: identifierRows(rows.Identifiers)},
 		Stmt{SQL: insertTransfers, Rows: transferRows(rows.Transfers)},
 		Stmt{SQL: insertTransferSubjects, Rows: transferSubjectRows(rows.TransferSubjects)},
@@ -70,7 +69,7 @@ const deletePayloads = `DELETE FROM payloads WHERE transfer_id IN (ROWS)`
 
 // DeletePayloads is store.Tx's. Deleting what has gone already is no error.
 func (t *tx) DeletePayloads(ctx context.Context, ids []transfer.TransferID) error {
-	_, err := exec(ctx, t.q, Stmt{SQL: deletePayloads, Rows: keys(ids)})
+	err := t.live.keep(Stmt{SQL: deletePayloads, Rows: keys(ids)})
 	return err
 }
 
@@ -101,7 +100,7 @@ const outboxDone = `DELETE FROM outbox WHERE transfer_id IN (ROWS)`
 
 // OutboxDone is store.Tx's. Forgetting twice is no error.
 func (t *tx) OutboxDone(ctx context.Context, ids []transfer.TransferID) error {
-	_, err := exec(ctx, t.q, Stmt{SQL: outboxDone, Rows: keys(ids)})
+	err := t.live.keep(Stmt{SQL: outboxDone, Rows: keys(ids)})
 	return err
 }
 
@@ -110,7 +109,7 @@ const outboxDefer = `WITH o (transfer_id, recipient, due, attempt) AS (ROWS)
 
 // OutboxDefer is store.Tx's. A row that was forgotten meanwhile stays forgotten, and attempts never become fewer.
 func (t *tx) OutboxDefer(ctx context.Context, rows []store.Outbox) error {
-	_, err := exec(ctx, t.q, Stmt{SQL: outboxDefer, Rows: outboxRows(rows)})
+	err := t.live.keep(Stmt{SQL: outboxDefer, Rows: outboxRows(rows)})
 	return err
 }
 
@@ -121,8 +120,7 @@ const (
 
 // SpendAssertion is store.Tx's.
 func (t *tx) SpendAssertion(ctx context.Context, digest [32]byte, until, now time.Time) error {
-	_, err := exec(ctx, t.q,
-		Stmt{SQL: forgetAssertions, Args: []any{micros(now)}},
+	err := t.live.keep(Stmt{SQL: forgetAssertions, Args: []any{micros(now)}},
 		Stmt{SQL: spendAssertion, Args: []any{digest[:], micros(until)}, Exact: true})
 	return err
 }

@@ -43,12 +43,11 @@ func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, tran
 	for i := range index {
 		number[i], index[i] = log, b.First+int64(i)
 	}
-	_, err = exec(ctx, t.q,
-		Stmt{SQL: insertLeaves, Rows: Columns{
-			number, index,
-			column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
-			column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
-		}},
+	err = t.live.keep(Stmt{SQL: insertLeaves, Rows: Columns{
+		number, index,
+		column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
+		column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
+	}},
 		Stmt{SQL: insertTiles, Rows: Columns{
 			column(b.Tiles, func(*ledger.Tile) int64 { return log }),
 			column(b.Tiles, func(tile *ledger.Tile) int64 { return int64(tile.Level) }),
@@ -69,7 +68,7 @@ func (r reads) Log(ctx context.Context, origin string) ledger.Source {
 // source is a log at rest, read under the context it was asked for with: ledger.Source takes none.
 type source struct {
 	ctx    context.Context
-	q      Querier
+	q      asker
 	origin string
 }
 
@@ -93,7 +92,7 @@ func (s *source) Head() (int64, []byte, error) {
 const logLeaves = `SELECT idx, body FROM leaves
 	WHERE log = (SELECT id FROM logs WHERE origin = $1) AND idx >= $2 AND idx < $3 ORDER BY log, idx`
 
-// Leaves gives the encoded leaves from to to, the latter excluded. ErrNotFound when one of them is absent.
+// Leaves gives the encoded leaves from to to, the latter excluded; ledger.ErrAbsent when one of them is missing.
 func (s *source) Leaves(from, to int64) ([][]byte, error) {
 	if from < 0 || to < from {
 		return nil, fmt.Errorf("read leaves %d to %d of log %s: no such range", from, to, s.origin)
@@ -105,13 +104,13 @@ func (s *source) Leaves(from, to int64) ([][]byte, error) {
 			return err
 		}
 		if index != next {
-			return fmt.Errorf("leaf %d: %w", next, store.ErrNotFound)
+			return fmt.Errorf("leaf %d: %w", next, ledger.ErrAbsent)
 		}
 		next++
 		return nil
 	})
 	if err == nil && next != to {
-		err = fmt.Errorf("leaf %d: %w", next, store.ErrNotFound)
+		err = fmt.Errorf("leaf %d: %w", next, ledger.ErrAbsent)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read leaves %d to %d of log %s: %w", from, to, s.origin, err)
@@ -121,11 +120,14 @@ func (s *source) Leaves(from, to int64) ([][]byte, error) {
 
 const logTile = `SELECT hashes FROM tiles WHERE log = (SELECT id FROM logs WHERE origin = $1) AND level = $2 AND idx = $3`
 
-// Tile gives a full tile; ErrNotFound when it is absent.
+// Tile gives a full tile; ledger.ErrAbsent when it is missing.
 func (s *source) Tile(level int, index int64) ([]byte, error) {
 	tile, err := one(s.ctx, s.q, Stmt{SQL: logTile, Args: []any{s.origin, int64(level), index}}, func(row Row, b *[]byte) error {
 		return row.Scan(b)
 	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ledger.ErrAbsent
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read tile %d/%d of log %s: %w", level, index, s.origin, err)
 	}

@@ -56,15 +56,17 @@ const identifiersByHash = `SELECT hash, subject_id FROM identifiers WHERE hash I
 
 // SubjectsByIdentifier finds the people known by identifiers; unknown hashes are left out.
 func (r reads) SubjectsByIdentifier(ctx context.Context, known [][32]byte) ([]store.Identifier, error) {
-	return query(ctx, r.q, Stmt{SQL: identifiersByHash, Rows: hashes(known)}, func(row Row, i *store.Identifier) error {
-		var hash []byte
-		err := row.Scan(&hash, &i.Subject)
-		if err != nil {
-			return err
-		}
-		i.Hash, err = bytes32(hash)
+	return query(ctx, r.q, Stmt{SQL: identifiersByHash, Rows: hashes(known)}, scanIdentifier)
+}
+
+func scanIdentifier(row Row, i *store.Identifier) error {
+	var hash []byte
+	err := row.Scan(&hash, &i.Subject)
+	if err != nil {
 		return err
-	})
+	}
+	i.Hash, err = bytes32(hash)
+	return err
 }
 
 const insertTransferSubjects = `INSERT INTO transfer_subjects (transfer_id, role, position, subject_id) ROWS`
@@ -83,9 +85,11 @@ const transferSubjects = `SELECT transfer_id, role, position, subject_id FROM tr
 
 // TransferSubjects gives the people in transfers, by transfer, role and position.
 func (r reads) TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]store.TransferSubject, error) {
-	return query(ctx, r.q, Stmt{SQL: transferSubjects, Rows: keys(ids)}, func(row Row, s *store.TransferSubject) error {
-		return row.Scan(&s.Transfer, &s.Role, &s.Position, &s.Subject)
-	})
+	return query(ctx, r.q, Stmt{SQL: transferSubjects, Rows: keys(ids)}, scanTransferSubject)
+}
+
+func scanTransferSubject(row Row, s *store.TransferSubject) error {
+	return row.Scan(&s.Transfer, &s.Role, &s.Position, &s.Subject)
 }
 
 const transfersOf = `SELECT id, state FROM transfers
@@ -129,10 +133,12 @@ const consentsOf = `SELECT id, subject_id, recorded_by, at, body FROM consents W
 
 // Consents gives the consent events of people, by person and time.
 func (r reads) Consents(ctx context.Context, subjects []transfer.SubjectID) ([]store.Consent, error) {
-	return query(ctx, r.q, Stmt{SQL: consentsOf, Rows: keys(subjects)}, func(row Row, c *store.Consent) error {
-		var at int64
-		err := row.Scan(&c.ID, &c.Subject, &c.RecordedBy, &at, &c.Body)
-		c.At = instant(at)
-		return err
-	})
+	return query(ctx, r.q, Stmt{SQL: consentsOf, Rows: keys(subjects)}, scanConsent)
+}
+
+func scanConsent(row Row, c *store.Consent) error {
+	var at int64
+	err := row.Scan(&c.ID, &c.Subject, &c.RecordedBy, &at, &c.Body)
+	c.At = instant(at)
+	return err
 }

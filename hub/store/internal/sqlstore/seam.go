@@ -9,6 +9,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"referralhub/hub/store"
 )
@@ -50,8 +51,21 @@ type Row interface{ Scan(dest ...any) error }
 type Querier interface {
 	// Exec runs statements in order, in as few round trips as the engine can, and gives the number of rows that each changed.
 	Exec(ctx context.Context, stmts ...Stmt) ([]int64, error)
+	asker
+}
+
+// asker is the half of a Querier that only asks.
+type asker interface {
 	// Query runs one statement and calls scan at each row. scan must not use the Querier.
 	Query(ctx context.Context, s Stmt, scan func(Row) error) error
+	// QueryAll is Query for several, in order, in as few round trips as the engine can.
+	QueryAll(ctx context.Context, questions []Question) error
+}
+
+// Question is a statement that gives rows, and what to do at each.
+type Question struct {
+	Stmt
+	Scan func(Row) error
 }
 
 // DB is an engine.
@@ -64,31 +78,49 @@ type DB interface {
 }
 
 // sticky is a transaction that is dead after its first error, as PostgreSQL's are: on SQLite a statement that failed half-way through its rows
-// would otherwise be committed as far as it came.
+// would otherwise be committed as far as it came. It keeps writes back until a question needs their effect or the transaction ends, so
+// that all of a group's writes reach the server together: an error of a write may therefore come from a later call, or from InTx.
 type sticky struct {
-	q   Querier
-	err error
+	q    Querier
+	kept []Stmt
+	err  error
 }
 
-func (s *sticky) Exec(ctx context.Context, stmts ...Stmt) ([]int64, error) {
-	if s.err != nil {
-		return nil, s.err
+// keep takes writes that are to happen before whatever follows.
+func (s *sticky) keep(stmts ...Stmt) error {
+	if s.err == nil {
+		s.kept = append(s.kept, stmts...)
 	}
-	counts, err := exec(ctx, s.q, stmts...)
-	s.err = err
-	return counts, err
+	return s.err
 }
 
+// Query asks, after the writes that were kept back.
 func (s *sticky) Query(ctx context.Context, stmt Stmt, scan func(Row) error) error {
-	if s.err != nil {
-		return s.err
+	if s.flush(ctx) == nil {
+		s.err = s.q.Query(ctx, stmt, scan)
 	}
-	s.err = s.q.Query(ctx, stmt, scan)
+	return s.err
+}
+
+// QueryAll asks, after the writes that were kept back.
+func (s *sticky) QueryAll(ctx context.Context, questions []Question) error {
+	if s.flush(ctx) == nil {
+		s.err = s.q.QueryAll(ctx, questions)
+	}
+	return s.err
+}
+
+// flush sends the writes that were kept back.
+func (s *sticky) flush(ctx context.Context) error {
+	if s.err == nil && len(s.kept) > 0 {
+		s.err = exec(ctx, s.q, s.kept...)
+		s.kept = nil
+	}
 	return s.err
 }
 
 // exec leaves out statements without rows and holds the others to Exact.
-func exec(ctx context.Context, q Querier, stmts ...Stmt) ([]int64, error) {
+func exec(ctx context.Context, q Querier, stmts ...Stmt) error {
 	run := make([]Stmt, 0, len(stmts))
 	for _, s := range stmts {
 		if s.Rows == nil || s.Rows.Len() > 0 {
@@ -96,22 +128,22 @@ func exec(ctx context.Context, q Querier, stmts ...Stmt) ([]int64, error) {
 		}
 	}
 	if len(run) == 0 {
-		return nil, nil
+		return nil
 	}
 	counts, err := q.Exec(ctx, run...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, s := range run {
 		if want := int64(max(s.Rows.Len(), 1)); s.Exact && counts[i] != want {
-			return nil, fmt.Errorf("%d of %d rows were as expected: %w", counts[i], want, store.ErrConflict)
+			return fmt.Errorf("%d of %d rows were as expected: %w", counts[i], want, store.ErrConflict)
 		}
 	}
-	return counts, nil
+	return nil
 }
 
 // query collects the rows of a statement.
-func query[T any](ctx context.Context, q Querier, s Stmt, scan func(Row, *T) error) ([]T, error) {
+func query[T any](ctx context.Context, q asker, s Stmt, scan func(Row, *T) error) ([]T, error) {
 	if s.Rows != nil && s.Rows.Len() == 0 {
 		return nil, nil
 	}
@@ -127,8 +159,29 @@ func query[T any](ctx context.Context, q Querier, s Stmt, scan func(Row, *T) err
 	return out, err
 }
 
+// collect is a question whose rows end up in into. It is not asked when its rows are none.
+func collect[T any](s Stmt, scan func(Row, *T) error, into *[]T) Question {
+	return Question{Stmt: s, Scan: func(row Row) error {
+		var v T
+		if err := scan(row, &v); err != nil {
+			return err
+		}
+		*into = append(*into, v)
+		return nil
+	}}
+}
+
+// queryAll asks those questions that have something to ask about.
+func queryAll(ctx context.Context, q asker, questions ...Question) error {
+	questions = slices.DeleteFunc(questions, func(q Question) bool { return q.Rows != nil && q.Rows.Len() == 0 })
+	if len(questions) == 0 {
+		return nil
+	}
+	return q.QueryAll(ctx, questions)
+}
+
 // one is query for a statement that gives at most one row; ErrNotFound when it gives none.
-func one[T any](ctx context.Context, q Querier, s Stmt, scan func(Row, *T) error) (T, error) {
+func one[T any](ctx context.Context, q asker, s Stmt, scan func(Row, *T) error) (T, error) {
 	rows, err := query(ctx, q, s, scan)
 	if err == nil && len(rows) == 0 {
 		err = store.ErrNotFound

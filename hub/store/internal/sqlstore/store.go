@@ -27,15 +27,16 @@ func (s *Store) InTx(ctx context.Context, f func(store.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := s.db.InTx(ctx, func(q Querier) error {
 			live := &sticky{q: q}
-			if err := f(&tx{reads{live}}); err != nil {
+			if err := f(&tx{reads{live}, live}); err != nil {
 				return err
 			}
-			return live.err
+			return live.flush(ctx)
 		})
 		if attempt == attempts || !errors.Is(err, store.ErrBusy) {
 			return err
 		}
-		pause := time.NewTimer(time.Duration(attempt) * time.Duration(rand.Int64N(int64(10*time.Millisecond))))
+		jitter := time.Duration(rand.Int64N(int64(10 * time.Millisecond))) //nolint:gosec // it keeps two copies apart, it guards no secret
+		pause := time.NewTimer(time.Duration(attempt) * jitter)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -53,8 +54,11 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // reads are the questions that may be asked in a transaction and outside of one; tx adds what only a transaction may do.
 type (
-	reads struct{ q Querier }
-	tx    struct{ reads }
+	reads struct{ q asker }
+	tx    struct {
+		reads
+		live *sticky
+	}
 )
 
 var (

@@ -79,10 +79,14 @@ const transfersByMessage = `SELECT ` + transferColumns + ` FROM transfers WHERE 
 
 // TransfersByMessage is store.Tx's.
 func (t *tx) TransfersByMessage(ctx context.Context, messages []store.MessageKey) ([]store.Transfer, error) {
-	return query(ctx, t.q, Stmt{SQL: transfersByMessage, Rows: Columns{
-		column(messages, func(k *store.MessageKey) string { return string(k.Sender) }),
-		column(messages, func(k *store.MessageKey) string { return string(k.MessageID) }),
-	}}, scanTransfer)
+	return query(ctx, t.q, Stmt{SQL: transfersByMessage, Rows: messageRows(messages)}, scanTransfer)
+}
+
+func messageRows(in []store.MessageKey) Columns {
+	return Columns{
+		column(in, func(k *store.MessageKey) string { return string(k.Sender) }),
+		column(in, func(k *store.MessageKey) string { return string(k.MessageID) }),
+	}
 }
 
 // The list of states is written out because an index over some of the rows is used only for a condition that spells it the same way.
@@ -133,7 +137,7 @@ func (t *tx) Update(ctx context.Context, changes []store.Change) error {
 		batch := slices.Clone(changes[:n])
 		changes = changes[n:]
 		slices.SortFunc(batch, func(a, b store.Change) int { return cmp.Compare(a.ID, b.ID) })
-		_, err := exec(ctx, t.q, Stmt{SQL: updateTransfers, Exact: true, Rows: Columns{
+		err := t.live.keep(Stmt{SQL: updateTransfers, Exact: true, Rows: Columns{
 			column(batch, func(c *store.Change) string { return string(c.ID) }),
 			column(batch, func(c *store.Change) string { return string(c.From) }),
 			column(batch, func(c *store.Change) string { return string(c.To) }),

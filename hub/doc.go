@@ -1,0 +1,54 @@
+// Package hub is the map of the referral hub; the code is in the packages below it. Why it is built so is in DESIGN.md beside this
+// file, and walls_test.go holds the imports to the floors.
+//
+// # Floors
+//
+// Imports point down only.
+//
+//	6  cmd/hub   cmd/partner                     flags, signals: thin mains
+//	5  hub/server                                the composition root: builds, runs, drains; the configuration and the keys
+//	4  hub/api                                   HTTP in, and the same submit over NATS; problem documents
+//	3½ hub/exchange                              the use cases, each an operation in a shared commit
+//	3  hub/bus  hub/delivery  adapters/*         JetStream; attempts, back-off, circuits; one adapter for each protocol
+//	2  hub/ledger (+audit)  hub/store  hub/seal  the disclosure log and its auditor; durable state on two engines; sealing
+//	1  hub/policy  hub/agreement  hub/consent  hub/dataset  hub/auth    pure: no I/O, no clock
+//	0  hub/transfer  contracts  sharing-agreements                      vocabulary; schemas and their compiler; agreements
+//
+// # A reader's order
+//
+// To know what the hub decides:
+//
+//  1. hub/transfer: the nouns, and the states of a transfer.
+//  2. contracts (README.md first): a message, its people and its items; sets of items as bits.
+//  3. hub/agreement: the file format, in the package comment; then sharing-agreements for three real ones.
+//  4. hub/consent: events, and what they come to for one transfer at one instant.
+//  5. hub/policy: Decide, and the gates in order.
+//  6. hub/dataset: the cut.
+//
+// To know that nothing leaves unseen:
+//
+//  7. hub/ledger (FORMAT.md first): leaf, tree, checkpoint, proofs; hub/ledger/audit for what makes a log whole.
+//  8. hub/seal and hub/store: what is kept, and how it goes.
+//  9. hub/exchange: submit.go, then release.go. Here a decision, the log and the state of a transfer meet, and nowhere else.
+//  10. hub/delivery: Parcel, the one thing that an adapter can carry; then the worker.
+//
+// To know how it runs:
+//
+//  11. hub/bus, hub/auth, hub/api, in any order.
+//  12. hub/server: all of it in a few hundred lines, in the order of the floors.
+//  13. cmd/hub/demo.go: a story with every part in it; hub/server's story tests tell more of them.
+//
+// # Laws
+//
+// Where each is kept:
+//
+//   - No leaf, no exit: delivery.NewParcel asks for a release leaf, and exchange.release calls it after the commit of that leaf.
+//   - Every release is a fresh decision: collecting, pushing and trying again all pass exchange.release.
+//   - Deny by default: agreement.Index finds what is declared, and policy.Decide strips what is not listed.
+//   - The machine never looks for a basis on which a no does not count: policy chooses a clause before it looks at what people said.
+//   - No personal data in leaves, logs, URLs and subjects: leaves hold commitments and names of items; adapters' errors are their own
+//     words; ids in paths are the hub's.
+//   - The log is append-only and the person erasable: seal.Commitment is over a salt that can be destroyed, seal.Digest under a key
+//     that can.
+//   - One effect: a message id is a unique key of the store, and its answer is read back from the leaf that was its decision.
+package hub

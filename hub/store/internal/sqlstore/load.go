@@ -1,0 +1,39 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"referralhub/hub/store"
+	"referralhub/hub/transfer"
+)
+
+// Load is store.Tx's.
+func (t *tx) Load(ctx context.Context, want *store.Wanted) (*store.Loaded, error) {
+	var out store.Loaded
+	err := queryAll(ctx, t.q,
+		collect(Stmt{SQL: transfersByMessage, Rows: messageRows(want.Messages)}, scanTransfer, &out.ByMessage),
+		collect(Stmt{SQL: identifiersByHash, Rows: hashes(want.Identifiers)}, scanIdentifier, &out.Identifiers),
+		collect(Stmt{SQL: transfersByID + ` FOR UPDATE`, Rows: keys(want.Transfers)}, scanTransfer, &out.Transfers),
+		collect(Stmt{SQL: transferSubjects, Rows: keys(want.People)}, scanTransferSubject, &out.People),
+		collect(Stmt{SQL: payloadsOf, Rows: keys(want.Payloads)}, scanPayload, &out.Payloads),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	return &out, nil
+}
+
+// LoadPeople is store.Tx's.
+func (t *tx) LoadPeople(ctx context.Context, exclusive, shared []transfer.SubjectID) (people []store.Subject, consents []store.Consent, err error) {
+	all := append(append([]transfer.SubjectID(nil), exclusive...), shared...)
+	err = queryAll(ctx, t.q,
+		collect(Stmt{SQL: subjectsByID + ` FOR UPDATE`, Rows: keys(exclusive)}, scanSubject, &people),
+		collect(Stmt{SQL: subjectsByID + ` FOR SHARE`, Rows: keys(shared)}, scanSubject, &people),
+		collect(Stmt{SQL: consentsOf, Rows: keys(all)}, scanConsent, &consents),
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load people: %w", err)
+	}
+	return people, consents, nil
+}

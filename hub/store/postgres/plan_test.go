@@ -1,0 +1,73 @@
+package postgres
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"referralhub/hub/store/storetest"
+)
+
+// A plan is kept as long as its connection. The one that was made for an empty table must do for a full one.
+func TestPlansMadeOnEmptyTablesUseIndexes(t *testing.T) {
+	s, err := Open(t.Context(), Config{URL: storetest.Postgres(t), MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	storetest.Everything(t, s)
+
+	conn, err := s.db.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	rows, err := conn.Query(t.Context(), `SELECT name, statement, cardinality(parameter_types) AS parameters FROM pg_prepared_statements`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type prepared struct {
+		Name, Statement string
+		Parameters      int
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowToStructByName[prepared])
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := func(p prepared) string {
+		execute := fmt.Sprintf(`SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE %s`, pgx.Identifier{p.Name}.Sanitize())
+		if p.Parameters > 0 {
+			execute += "(NULL" + strings.Repeat(", NULL", p.Parameters-1) + ")"
+		}
+		results, err := conn.Conn().PgConn().Exec(t.Context(), execute).ReadAll()
+		if err != nil {
+			t.Fatalf("explain %s: %v", p.Statement, err)
+		}
+		var lines strings.Builder
+		for _, row := range results[1].Rows {
+			fmt.Fprintf(&lines, "%s\n", row[0])
+		}
+		return lines.String()
+	}
+	scan := regexp.MustCompile(`Seq Scan on \w+`)
+	explained := 0
+	for _, p := range statements {
+		if !regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE|WITH)`).MatchString(p.Statement) || strings.Contains(p.Statement, "pg_") {
+			continue
+		}
+		explained++
+		steps := plan(p)
+		if scan.MatchString(steps) {
+			t.Errorf("%s\n%s", p.Statement, steps)
+		}
+		if strings.Contains(p.Statement, "recipient = $1 AND id > $2") && !strings.Contains(steps, "transfers_inbox") {
+			t.Errorf("an inbox is read by another index than its own:\n%s", steps)
+		}
+	}
+	if explained < 35 {
+		t.Errorf("only %d statements were looked at", explained)
+	}
+}
