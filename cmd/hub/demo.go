@@ -64,7 +64,7 @@ func (d *demoCmd) Run(e *env) error {
 	switch {
 	case err != nil:
 	case d.Once:
-		fmt.Fprintf(e.stdout, "\nWhat the hub kept is in %[1]s: %[2]s verify --data %[1]s\n", cfg.Data, program("hub"))
+		fmt.Fprintf(e.stdout, "\nWhat the hub kept is in %[1]s. To audit it:\n\n  %[2]s verify --data %[1]s\n", cfg.Data, program("hub"))
 	default:
 		s.stayUp()
 		select {
@@ -249,7 +249,8 @@ func (s *story) play(ctx context.Context) error {
 	if err := s.reach(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire.\nEverybody in this story is invented.\n", s.cfg.URL)
+	fmt.Fprint(s.out, client.Wrap("", fmt.Sprintf("The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire."+
+		" Everybody in this story is invented.", s.cfg.URL)))
 	for _, act := range []func(context.Context) error{s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.verify} {
 		if err := act(ctx); err != nil {
 			return err

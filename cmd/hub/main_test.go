@@ -45,7 +45,7 @@ func TestHub(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("AGREEMENTS", agreements)
 			env.Setenv("ADDRESS", freeAddress())
-			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("TMPDIR", os.TempDir()) // PostgreSQL, run as another user, does not reach into the script's own
 			for _, name := range []string{"CI", "GOCOVERDIR"} {
 				env.Setenv(name, os.Getenv(name))
 			}
@@ -61,11 +61,12 @@ func TestHub(t *testing.T) {
 			return err == nil || len(packaged) > 0 || os.Getenv("CI") == "true", nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status":    status,
-			"listening": listening,
-			"terminate": terminate,
-			"tamper":    tamper,
-			"setenv":    setenv,
+			"status":     status,
+			"listening":  listening,
+			"eventually": eventually,
+			"terminate":  terminate,
+			"tamper":     tamper,
+			"setenv":     setenv,
 		},
 	})
 }
@@ -99,6 +100,24 @@ func listening(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("nobody listens at %s: %v", args[0], err)
 		}
 		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// eventually runs a command until it ends well, or with "!" until it does not: a running hub looks at the register every other second.
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	fails := args[0] == "!"
+	if fails {
+		args = args[1:]
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if (err != nil) == fails {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%v, until the end", err)
+		}
+		<-time.After(500 * time.Millisecond) // who fails to log in often is made to wait
 	}
 }
 

@@ -64,5 +64,5 @@ func script(t *testing.T, hub *hubtest.Hub) {
 	ok("POST /v1/inbox/t-9/collect", hub.Release(t, "t-9", `{"carer":{"name":{"family":"Quillfeather"}}}`))
 	ok("POST /v1/transfers/t-9/receipts", `{"transfer_id":"t-9","state":"declined"}`)
 	ok("POST /v1/consents", `{"consent_id":"c-1","stopped":["t-1"],"resumed":["t-2"],"log":{"origin":"o","index":3}}`)
-	ok("POST /v1/disclosures/search", `{"entries":[{"at":"2026-03-02T12:00:00Z","kind":"release","sender":"carers-in-hertfordshire","recipient":"pohwer","outcome":"permit-reduced","items":["carer.name.family"],"log":{"origin":"o","index":3}}],"query_leaf":{"origin":"o","index":9}}`)
+	ok("POST /v1/disclosures/search", `{"entries":[{"at":"2026-03-02T12:00:00Z","kind":"release","sender":"carers-in-hertfordshire","recipient":"pohwer","purpose":"referral.service","outcome":"permit-reduced","items":["carer.name.family"],"log":{"origin":"o","index":3}}],"query_leaf":{"origin":"o","index":9}}`)
 }

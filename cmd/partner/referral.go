@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -184,24 +185,38 @@ func (c *searchCommand) Run(ctx context.Context, s *session) error {
 	}
 	return s.print(found, func() {
 		for _, e := range found.Entries {
-			line := fmt.Sprintf("%s  %-9s", e.At.UTC().Format(time.RFC3339), e.Kind)
-			if e.Recipient != "" {
-				line += fmt.Sprintf("  %s to %s", e.Sender, e.Recipient)
-			}
-			for _, word := range []string{string(e.Purpose), string(e.Outcome), string(e.State), e.Receipt, string(e.TransferID)} {
-				if word != "" {
-					line += ", " + word
-				}
-			}
-			s.say("%s", line)
-			if len(e.Items) > 0 {
-				s.say("  %s:", client.Count(len(e.Items), "item"))
-				s.items("    ", e.Items)
-			}
+			s.entry(&e)
 		}
 		s.say("%s. The question itself is entry %d of %s.", client.Count(len(found.Entries), "entry"), found.QueryLeaf.Index, found.QueryLeaf.Origin)
 		if found.Next != nil {
 			s.say("There are more: ask with a larger --limit or a later --from.")
 		}
 	})
+}
+
+// entry tells what the log has. What a recipient received is named item by item; of what was only decided, how much it was.
+func (s *session) entry(e *client.Entry) {
+	what := cmp.Or(string(e.Outcome), e.Receipt, string(e.State))
+	about := string(e.Purpose)
+	if c := e.Consent; c != nil {
+		what, about = c.State, string(c.Purpose)
+	}
+	s.say("%s  %s", e.At.UTC().Format(time.RFC3339), strings.TrimSuffix(e.Kind+": "+what, ": "))
+	switch {
+	case e.Recipient != "":
+		s.say("  %s to %s, for %s", e.Sender, e.Recipient, about)
+	case about != "":
+		s.say("  recorded by %s, for %s", e.By, about)
+	}
+	if e.TransferID != "" {
+		s.say("  transfer %s", e.TransferID)
+	}
+	switch {
+	case len(e.Items) == 0:
+	case e.Kind == "release":
+		s.say("  %s received:", client.Count(len(e.Items), "item"))
+		s.items("    ", e.Items)
+	case e.Outcome.Permits():
+		s.say("  %s may go", client.Count(len(e.Items), "item"))
+	}
 }

@@ -417,7 +417,7 @@ func openBatch(body []byte) ([]jsontext.Value, error) {
 			return nil, notABatch
 		}
 	}
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, unreadable(err)
 	}
 	return referrals, nil

@@ -24,6 +24,7 @@ package bus
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -56,8 +57,9 @@ type Config struct {
 	URL string
 	// StoreDir is the folder of the embedded server's streams. Deleting it while the hub is stopped loses no transfer.
 	StoreDir string
-	// ListenAddr opens the embedded server on a loopback address ("127.0.0.1:4222"). Other addresses are refused: it has no
-	// accounts, and whoever other machines must reach is a NATS server of its own. Empty: no port.
+	// ListenAddr opens the embedded server on a loopback address ("127.0.0.1:4222"), for requests and their answers alone: what one
+	// partner sends no other hears, though answers can be overheard. Other addresses are refused: it has no accounts, and whoever
+	// other machines must reach is a NATS server of its own. Empty: no port.
 	ListenAddr string
 	// CredentialsFile is a NATS .creds file, for a URL.
 	CredentialsFile string
@@ -107,9 +109,11 @@ type Bus struct {
 	embedded *server.Server
 	conn     *nats.Conn
 	js       jetstream.JetStream
+	secret   string        // by which the embedded server knows the hub
 	slots    chan struct{} // one for each handler at work
 
 	published, known, lost, malformed atomic.Int64
+	mending                           atomic.Bool
 }
 
 // Open connects, after starting the embedded server if there is no URL, and makes the stream. ctx bounds the opening only.
@@ -132,21 +136,19 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		}
 	}
 
-	b := &Bus{cfg: cfg, slots: make(chan struct{}, cfg.Concurrency)}
+	b := &Bus{cfg: cfg, secret: rand.Text(), slots: make(chan struct{}, cfg.Concurrency)}
 	if cfg.URL == "" {
-		srv, err := startEmbedded(cfg)
+		srv, err := startEmbedded(cfg, b.secret)
 		if err != nil {
 			return nil, err
 		}
 		b.embedded = srv
 	}
 	if err := b.connect(); err != nil {
-		b.Close()
-		return nil, err
+		return nil, errors.Join(err, b.Close())
 	}
 	if err := b.ensureStream(ctx); err != nil {
-		b.Close()
-		return nil, err
+		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
@@ -168,7 +170,10 @@ func (b *Bus) connect() error {
 	}
 	url := b.cfg.URL
 	if b.embedded != nil {
-		options = append(options, nats.InProcessServer(b.embedded))
+		options = append(options, nats.InProcessServer(b.embedded), nats.CustomInboxPrefix(inboxPrefix))
+		if b.cfg.ListenAddr != "" {
+			options = append(options, nats.UserInfo(hubUser, b.secret))
+		}
 	} else {
 		if b.cfg.CredentialsFile != "" {
 			options = append(options, nats.UserCredentials(b.cfg.CredentialsFile))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
@@ -41,6 +43,24 @@ func open(t testing.TB, cfg bus.Config) *bus.Bus {
 		}
 	})
 	return b
+}
+
+// natsServer runs a server that is nobody's part, as a county with several copies of the hub has one.
+func natsServer(t testing.TB, dir string, port int) *server.Server {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, DisableJetStreamBanner: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return srv
 }
 
 // inbox is a handler that keeps what it was given.
@@ -337,10 +357,7 @@ func TestStreamDeletedWhileConsuming(t *testing.T) {
 // A hub whose NATS server is killed and comes back, on the same address and without its folder, goes on.
 func TestServerRestartsUnderItsClient(t *testing.T) {
 	dir := t.TempDir()
-	srv, err := bus.Open(t.Context(), bus.Config{StoreDir: dir, ListenAddr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := natsServer(t, dir, server.RANDOM_PORT)
 	url := srv.ClientURL()
 	lost := make(chan bus.Message, 10)
 	hub := open(t, bus.Config{URL: url, Name: "hub-a", Lost: func(m bus.Message, _ error) { lost <- m }})
@@ -350,9 +367,9 @@ func TestServerRestartsUnderItsClient(t *testing.T) {
 	in.take(t)
 	eventually(t, "acknowledged", func() bool { return hub.Stats().Pending == 0 })
 
-	if err := srv.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := srv.Addr().(*net.TCPAddr).Port
+	srv.Shutdown()
+	srv.WaitForShutdown()
 	unwell, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := hub.Ping(unwell); err == nil {
@@ -361,7 +378,7 @@ func TestServerRestartsUnderItsClient(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "jetstream")); err != nil {
 		t.Fatal(err)
 	}
-	open(t, bus.Config{StoreDir: dir, ListenAddr: strings.TrimPrefix(url, "nats://")})
+	natsServer(t, dir, port)
 	eventually(t, "the hub has found the server again", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
@@ -405,17 +422,14 @@ func TestBackPressure(t *testing.T) {
 	publish(t, b, many...)
 	eventually(t, "all are taken", func() bool { return b.Stats().Published == 2000 })
 
-	srv, err := bus.Open(t.Context(), bus.Config{StoreDir: t.TempDir(), ListenAddr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := natsServer(t, t.TempDir(), server.RANDOM_PORT)
 	silent, err := nats.Connect(srv.ClientURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
 	hub := open(t, bus.Config{URL: srv.ClientURL(), PublishWindow: 2})
-	if err := srv.JetStream().DeleteStream(t.Context(), bus.Stream); err != nil {
+	if err := hub.JetStream().DeleteStream(t.Context(), bus.Stream); err != nil {
 		t.Fatal(err)
 	}
 	// Somebody takes the publications and never acknowledges them.
@@ -430,9 +444,7 @@ func TestBackPressure(t *testing.T) {
 	if err := hub.Publish(ctx, many[:3]); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the third publication into a window of two gave %v", err)
 	}
-	if err := srv.Close(); err != nil {
-		t.Fatal(err)
-	}
+	srv.Shutdown()
 }
 
 func TestIdsThatAreNotTokens(t *testing.T) {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +13,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
+const (
+	hubUser     = "hub"
+	inboxPrefix = "_HUB"
+)
+
 // startEmbedded runs a NATS server with JetStream in this process.
-func startEmbedded(cfg Config) (*server.Server, error) {
+//
+// Its port, when it has one, is for partners on this machine, and whoever can reach it is taken for one: without a name and a password
+// they may send requests and hear answers, and nothing else. The hub itself comes in by secret.
+func startEmbedded(cfg Config, secret string) (*server.Server, error) {
 	if cfg.StoreDir == "" {
 		return nil, errors.New("open the bus: neither a NATS URL nor a folder for an embedded server is configured; set one")
 	}
@@ -36,6 +45,15 @@ func startEmbedded(cfg Config) (*server.Server, error) {
 			return nil, err
 		}
 		options.Host, options.Port = host, port
+		options.NoAuthUser = "partner"
+		options.Users = []*server.User{
+			{Username: hubUser, Password: secret},
+			{Username: options.NoAuthUser, Password: rand.Text(), Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Allow: []string{SubjectReferrals}},
+				// Not _INBOX.> and so not the answers to the hub itself, which has a prefix of its own.
+				Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.*", "_INBOX.*.*"}},
+			}},
+		}
 	}
 	srv, err := server.NewServer(options)
 	if err != nil {

@@ -59,8 +59,25 @@ func (b *Bus) onLost(_ jetstream.JetStream, msg *nats.Msg, err error) {
 		return
 	}
 	b.lost.Add(1)
+	if b.embedded != nil && errors.Is(err, jetstream.ErrAsyncPublishTimeout) && b.mending.CompareAndSwap(false, true) {
+		go b.mend()
+	}
 	m, _ := decode(msg.Subject, msg.Data) // for the report only
 	b.cfg.Lost(m, err)
+}
+
+// mend throws away a stream that answers nobody. A NATS server that met a full disk goes on refusing to write to the stream when there is
+// room again (nats-server 2.15: "critical write error"), and says nothing to those who publish. Consumers find the stream gone and make
+// it again, now or when there is room, and the outbox fills it.
+func (b *Bus) mend() {
+	defer b.mending.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := b.js.DeleteStream(ctx, Stream)
+	if err == nil {
+		err = b.ensureStream(ctx)
+	}
+	b.cfg.Log.Warn("the queue took nothing and was made again; the outbox has what was in it", "err", err)
 }
 
 // encode makes the NATS message. Its id lets JetStream drop what was handled within the last two minutes, and the expected

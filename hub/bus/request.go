@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,9 @@ func (b *Bus) Serve(ctx context.Context, subject string, limit int, handle func(
 		<-drained
 	}
 	handlers.Wait()
+	if !b.conn.IsConnected() {
+		return nil // nobody can be answered: those who asked will ask again
+	}
 	flush, cancel := context.WithTimeout(work, 2*time.Second)
 	defer cancel()
 	if err := b.conn.FlushWithContext(flush); err != nil {
@@ -74,8 +78,8 @@ func (b *Bus) Serve(ctx context.Context, subject string, limit int, handle func(
 }
 
 func (b *Bus) reply(ctx context.Context, msg *nats.Msg, r Reply) {
-	if msg.Reply == "" {
-		return // nobody waits for it
+	if msg.Reply == "" || strings.HasPrefix(msg.Reply, "hub.") || strings.HasPrefix(msg.Reply, "$") {
+		return // nobody waits for it, or it would be an order to the bus in the hub's name
 	}
 	header := nats.Header(r.Header.Clone())
 	if header == nil {

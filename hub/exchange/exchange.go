@@ -97,12 +97,16 @@ func orElse[T comparable](v, def T) T {
 // Run commits operations until ctx ends and those already queued are done. It may be called once.
 func (x *Exchange) Run(ctx context.Context) error {
 	published := make(chan struct{})
+	publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	go func() {
 		defer close(published)
-		x.publisher(context.WithoutCancel(ctx))
+		x.publisher(publishing)
 	}()
 	err := x.group.Run(ctx)
 	close(x.publish)
+	// A bus that is away does not hold the end up: what it has not taken by then is in the outbox.
+	defer time.AfterFunc(2*time.Second, stop).Stop()
 	<-published
 	return err
 }

@@ -45,7 +45,7 @@ func (x *Exchange) Adopt(ctx context.Context, index *agreement.Index) error {
 			was = last.Note
 		}
 		if p.Suspended {
-			is = "suspended"
+			is = "suspended: " + p.SuspendedReason
 		}
 		if was != is {
 			leaves = append(leaves, keyed{key, &ledger.Leaf{Kind: ledger.KindPartner, Actor: hub, Recipient: p.ID, Note: is}})

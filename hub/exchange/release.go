@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	"referralhub/hub/agreement"
 	"referralhub/hub/dataset"
@@ -126,6 +127,9 @@ func (r *release) judge(c *commit) error {
 	if err := c.move(t, transfer.Released, d.Agreement.Flow, r.index); err != nil {
 		return err
 	}
+	if !t.Push {
+		c.done = append(c.done, t.ID) // who collects need not be told any more
+	}
 	r.transfer = *t
 	return nil
 }
@@ -182,6 +186,7 @@ func (x *Exchange) disclosure(r *release) delivery.Disclosure {
 		d.Agreement = delivery.AgreementRef{ID: a.ID, Version: a.Version, Digest: a.Digest, Flow: a.Flow}
 	}
 	if f := r.flow; f != nil {
+		d.Retention = retentionOf(f.Agreement)
 		d.LawfulBasis = delivery.LawfulBasis{Article6: f.Basis.Article6, Article9: f.Basis.Article9, Schedule1: f.Basis.Schedule1}
 	}
 	for _, s := range r.leaf.Subjects {
@@ -190,6 +195,19 @@ func (x *Exchange) disclosure(r *release) delivery.Disclosure {
 	}
 	d.Log = delivery.LogRef{Origin: x.cfg.Origin, Index: r.index}
 	return d
+}
+
+// retentionOf says how long the recipient may keep what it gets, as the agreement has it.
+func retentionOf(a *agreement.Agreement) string {
+	var all []string
+	for _, r := range a.Retention {
+		text := fmt.Sprintf("%s from %s, then %s", r.Period, r.Trigger, r.Disposal)
+		if r.Items != "" {
+			text = r.Items + ": " + text
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
 }
 
 func newNonce() (n [32]byte) {

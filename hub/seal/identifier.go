@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"io"
 	"strings"
 
 	"referralhub/hub/transfer"
@@ -35,7 +34,7 @@ func (s *Sealer) keyed(parts ...string) []byte {
 	for _, p := range parts {
 		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
 		mac.Write(length[:])
-		io.WriteString(mac, p)
+		mac.Write([]byte(p))
 	}
 	return mac.Sum(nil)
 }

@@ -181,7 +181,7 @@ func NewSubject() (transfer.SubjectID, [32]byte) {
 	return transfer.SubjectID(uuid.Must(uuid.NewV7()).String()), salt
 }
 
-// Digest is what a release leaf says of a dataset: "hmac-sha256:" and hex. The nonce is random and fresh for each release and
+// Digest is what a release leaf says of a dataset: "hmac-sha256:" and hex. The nonce is random, made with the payload and destroyed with it, and
 // goes to the recipient with the dataset, so that the two of them can prove what was sent, and nobody who guesses at a dataset
 // can confirm the guess from the log; once it is destroyed nobody can.
 func Digest(nonce [32]byte, payload []byte) string {

@@ -31,39 +31,31 @@ import (
 // stored counts the rows of every table and the transfers in every state: what a request that is refused must leave alone.
 func (c *county) stored() map[string]int64 {
 	c.Helper()
-	driver, name, tables := "sqlite", "file:"+filepath.Join(c.cfg.Data, "hub.db")+"?mode=ro", "SELECT name FROM sqlite_master WHERE type = 'table'"
+	driver, name, tables := "sqlite", "file:"+filepath.Join(c.cfg.Data, "hub.db")+"?mode=ro", "SELECT name, 0 FROM sqlite_master WHERE type = 'table'"
 	if c.cfg.Database != "" {
-		driver, name, tables = "pgx", c.cfg.Database, "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+		driver, name, tables = "pgx", c.cfg.Database, "SELECT table_name, 0 FROM information_schema.tables WHERE table_schema = current_schema()"
 	}
 	db, err := sql.Open(driver, name)
 	c.must(err)
-	defer db.Close() //nolint:errcheck // nothing was written
-	out := map[string]int64{}
-	count := func(what, query string) {
+	defer db.Close()
+	count := func(query string) map[string]int64 {
 		rows, err := db.QueryContext(c.Context(), query)
 		c.must(err)
-		defer rows.Close() //nolint:errcheck // read to its end
+		defer rows.Close()
+		out := map[string]int64{}
 		for rows.Next() {
 			var key string
 			var n int64
 			c.must(rows.Scan(&key, &n))
-			out[what+key] = n
+			out[key] = n
 		}
 		c.must(rows.Err())
+		return out
 	}
-	rows, err := db.QueryContext(c.Context(), tables)
-	c.must(err)
-	var names []string
-	for rows.Next() {
-		var table string
-		c.must(rows.Scan(&table))
-		names = append(names, table)
+	out := count("SELECT 'transfers ' || state, COUNT(*) FROM transfers GROUP BY state")
+	for table := range count(tables) {
+		maps.Copy(out, count(fmt.Sprintf("SELECT '%[1]s', COUNT(*) FROM %[1]s", table)))
 	}
-	c.must(rows.Err())
-	for _, table := range names {
-		count("", fmt.Sprintf("SELECT '%s', COUNT(*) FROM %s", table, table))
-	}
-	count("transfers ", "SELECT state, COUNT(*) FROM transfers GROUP BY state")
 	return out
 }
 
@@ -135,7 +127,7 @@ func (c *county) ask(q request) answered {
 	}
 	response, err := http.DefaultTransport.RoundTrip(r)
 	c.must(err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	c.must(err)
 	return answered{response.StatusCode, response.Header, text}
@@ -548,7 +540,6 @@ func TestForgedAndWrongAccessTokensAreRefused(t *testing.T) {
 	head := map[string]any{"typ": "at+jwt", "kid": keys[0].ID}
 	good := forged(t, jwt.SigningMethodEdDSA, keys[0].Private, head, claims())
 	body := string(c.example("adult-carer-hertswise").bytes())
-	before := c.settled()
 	if a := c.ask(request{path: "/v1/decisions", token: good, body: body}); a.status != http.StatusForbidden {
 		t.Fatalf("the token that the others are made from: %d %s", a.status, a.body) // it is good, and lacks a scope
 	}
@@ -583,7 +574,7 @@ func TestForgedAndWrongAccessTokensAreRefused(t *testing.T) {
 	}
 	// Each act needs its scope, whoever asks.
 	dpl, casework := c.token("hub-operator/dpl"), c.token("carers-in-hertfordshire/casework")
-	before = c.settled()
+	before := c.settled()
 	for _, q := range []request{
 		{path: "/v1/referrals", token: dpl, body: body}, {path: "/v1/referrals/batch", token: dpl}, {path: "/v1/decisions", token: dpl},
 		{path: "/v1/consents", token: dpl, body: string(consent("x", maureen, "given"))}, {method: http.MethodGet, path: "/v1/inbox", token: dpl},
@@ -608,7 +599,7 @@ func (c *county) logIn(from, kind string, form url.Values) answered {
 	r.Header.Set("Content-Type", kind)
 	response, err := transport.RoundTrip(r)
 	c.must(err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	c.must(err)
 	return answered{response.StatusCode, response.Header, text}
@@ -755,7 +746,7 @@ func TestSlowStrangersDoNotShutOutPartners(t *testing.T) {
 	for range 150 { // more than the hub works on at once
 		conn, err := net.Dial("tcp", address)
 		c.must(err)
-		t.Cleanup(func() { conn.Close() }) //nolint:errcheck // it was never answered
+		t.Cleanup(func() { conn.Close() })
 		_, err = fmt.Fprintf(conn, "POST /oauth/token HTTP/1.1\r\nHost: hub\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\ngrant", formKind)
 		c.must(err)
 	}

@@ -32,6 +32,7 @@ import (
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/ledger"
 	"referralhub/hub/server"
+	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 	sharingagreements "referralhub/sharing-agreements"
 )
@@ -45,11 +46,9 @@ var exits = map[string]string{
 	"hub/delivery.NewParcel": "hub/exchange adapters/adaptertest",
 
 	// What is sealed is opened, and cut, by the use cases alone.
-	"(*hub/seal.Sealer).Open":   "hub/exchange",
-	"(hub/store.Store).Payload": "hub/exchange hub/store/storetest",
-	"(hub/store.Tx).Load":   "hub/exchange hub/store/storetest",
-	"hub/store.Payload":         "hub/exchange hub/store/internal/sqlstore hub/store/storetest",
-	"hub/dataset.Cut":           "hub/exchange",
+	"(*hub/seal.Sealer).Open":      "hub/exchange",
+	"what holds hub/store.Payload": "hub/exchange hub/store/internal/sqlstore hub/store/sqlite hub/store/postgres hub/store/storetest",
+	"hub/dataset.Cut":              "hub/exchange",
 
 	// A release is asked for by a recipient who collects, and by the worker for a flow that says push.
 	"(*hub/exchange.Exchange).Collect": "hub/api",
@@ -57,7 +56,7 @@ var exits = map[string]string{
 	"(hub/delivery.Exchange).Next":     "",
 
 	// A parcel is taken by adapters, and its bytes leave in two places.
-	"hub/delivery.Parcel":               "hub/exchange adapters/adaptertest adapters/mailbox adapters/webhook",
+	"what holds hub/delivery.Parcel":    "hub/api hub/exchange adapters/adaptertest adapters/mailbox adapters/webhook",
 	"(hub/delivery.Parcel).Dataset":     "adapters/adaptertest",
 	"(hub/delivery.Parcel).WriteTo":     "hub/api",
 	"(hub/delivery.Parcel).AppendJSON":  "adapters/webhook",
@@ -87,12 +86,14 @@ func TestTheCodeHasNoExitButThoseListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		here := strings.TrimPrefix(p.PkgPath, module)
-		for _, object := range p.TypesInfo.Uses {
-			if name := qualified(object); name != "" && object.Pkg().Path() != p.PkgPath {
-				if users[name] == nil {
-					users[name] = map[string]bool{}
+		for _, uses := range []map[*ast.Ident]types.Object{p.TypesInfo.Defs, p.TypesInfo.Uses} {
+			for _, object := range uses {
+				for _, name := range names(object) {
+					if users[name] == nil {
+						users[name] = map[string]bool{}
+					}
+					users[name][here] = users[name][here] || object.Pkg().Path() != p.PkgPath
 				}
-				users[name][here] = true
 			}
 		}
 		for _, f := range p.Syntax {
@@ -108,14 +109,12 @@ func TestTheCodeHasNoExitButThoseListed(t *testing.T) {
 		}
 	}
 	for name, may := range exits {
-		for _, by := range slices.Sorted(maps.Keys(users[name])) {
-			if !slices.Contains(strings.Fields(may), by) {
-				t.Errorf("%s uses %s and is not listed: is it a new exit?", by, name)
-			}
+		if users[name] == nil {
+			t.Errorf("there is no %s any more: what has taken its place?", name)
 		}
-		for _, by := range strings.Fields(may) {
-			if !users[name][by] {
-				t.Errorf("%s no longer uses %s: take it off the list", by, name)
+		for _, by := range slices.Sorted(maps.Keys(users[name])) {
+			if users[name][by] && !slices.Contains(strings.Fields(may), by) {
+				t.Errorf("%s uses %s and is not listed: is it a new exit?", by, name)
 			}
 		}
 	}
@@ -142,24 +141,42 @@ func TestTheCodeHasNoExitButThoseListed(t *testing.T) {
 	}
 }
 
-// qualified names a function, method or type of this module as exits does.
-func qualified(object types.Object) string {
+// names says what a thing of this module is called in exits: by its own name, and by what it holds.
+func names(object types.Object) []string {
 	if object == nil || object.Pkg() == nil || !strings.HasPrefix(object.Pkg().Path(), module) {
-		return ""
+		return nil
 	}
+	var out []string
 	switch object := object.(type) {
 	case *types.Func:
-		return strings.Replace(object.FullName(), module, "", 1)
+		out = append(out, strings.Replace(object.FullName(), module, "", 1))
 	case *types.TypeName:
-		return strings.TrimPrefix(object.Pkg().Path(), module) + "." + object.Name()
+		out = append(out, strings.TrimPrefix(object.Pkg().Path(), module)+"."+object.Name())
+	case *types.Var:
+		if !object.IsField() {
+			return nil
+		}
 	}
-	return ""
+	for _, held := range []string{"hub/store.Payload", "hub/delivery.Parcel"} {
+		if mentions(object.Type(), module+held) {
+			out = append(out, "what holds "+held)
+		}
+	}
+	return out
+}
+
+// mentions reports whether a type is written with the name of another.
+func mentions(t types.Type, name string) bool {
+	text := types.TypeString(t, nil)
+	i := strings.Index(text, name)
+	return i >= 0 && (len(text) == i+len(name) || strings.ContainsRune("],)} ;", rune(text[i+len(name)])))
 }
 
 // receiver is a partner's webhook endpoint. It answers 204 until told otherwise.
 type receiver struct {
 	*httptest.Server
 	secret string
+	log    ledger.Source // of the hub
 
 	mu     sync.Mutex
 	answer func(attempt int) int
@@ -204,7 +221,7 @@ var trust = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	name := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		return err
@@ -223,7 +240,6 @@ func hooked(t *testing.T, push bool, answer func(attempt int) int) (*county, *re
 		t.Fatal(err)
 	}
 	r := &receiver{secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())), answer: answer}
-	var c *county
 	ready := make(chan struct{})
 	r.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		<-ready
@@ -231,7 +247,7 @@ func hooked(t *testing.T, push bool, answer func(attempt int) int) (*county, *re
 		if err != nil {
 			t.Error(err)
 		}
-		size := c.logSize()
+		size := r.size()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.posts = append(r.posts, post{in.Header.Clone(), body, size})
@@ -255,7 +271,7 @@ func hooked(t *testing.T, push bool, answer func(attempt int) int) (*county, *re
 			return strings.Replace(text, "delivery: collect", "delivery: push", 1)
 		})
 	}
-	c = newCounty(t, "", func(cfg *server.Config) {
+	c := newCounty(t, "", func(cfg *server.Config) {
 		cfg.Agreements, cfg.Webhooks.AllowHosts = declared, []string{"127.0.0.1"}
 		dir := filepath.Join(cfg.Data, "partners", string(ageUKHerts))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -265,6 +281,7 @@ func hooked(t *testing.T, push bool, answer func(attempt int) int) (*county, *re
 			t.Fatal(err)
 		}
 	})
+	r.log = c.opened().Log(context.Background(), c.cfg.Origin)
 	close(ready)
 	return c, r
 }
@@ -284,28 +301,41 @@ func rewrite(t *testing.T, name string, change func(string) string) {
 	}
 }
 
-// logSize is how many leaves are committed.
-func (c *county) logSize() int64 {
-	c.Helper()
-	size, _, err := c.opened().Log(context.Background(), c.cfg.Origin).Head()
-	c.must(err)
+// size is how many leaves are committed.
+func (r *receiver) size() int64 {
+	size, _, err := r.log.Head()
+	if err != nil {
+		panic(err)
+	}
 	return size
 }
 
 // leaves reads the whole log.
-func (c *county) leaves() []*ledger.Leaf {
-	c.Helper()
-	source := c.opened().Log(context.Background(), c.cfg.Origin)
-	size, _, err := source.Head()
-	c.must(err)
-	raw, err := source.Leaves(0, size)
-	c.must(err)
-	out := make([]*ledger.Leaf, len(raw))
-	for i := range raw {
-		out[i], err = ledger.Parse(raw[i])
-		c.must(err)
+func leaves(t *testing.T, log ledger.Source) []*ledger.Leaf {
+	t.Helper()
+	size, _, err := log.Head()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	raw, err := log.Leaves(0, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lo.Map(raw, func(text []byte, _ int) *ledger.Leaf {
+		l, err := ledger.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	})
+}
+
+// failed waits until an attempt to deliver has failed and is in the log.
+func (r *receiver) failed(t *testing.T) {
+	t.Helper()
+	within(t, func() bool {
+		return slices.ContainsFunc(leaves(t, r.log), func(l *ledger.Leaf) bool { return l.Receipt == "not-delivered" })
+	})
 }
 
 // signed expects a webhook to verify with its receiver's own library.
@@ -359,6 +389,24 @@ func TestAThinNoticeArrivesSignedAndTheRecipientCollects(t *testing.T) {
 	}
 }
 
+func TestWhatIsCollectedIsNotAnnouncedAgain(t *testing.T) {
+	c, r := hooked(t, false, func(int) int { return http.StatusServiceUnavailable })
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	r.wait(t, 1)
+	st := c.opened()
+	waits := func() []store.Outbox {
+		rows, err := st.Due(t.Context(), time.Now().AddDate(1, 0, 0), 10)
+		c.must(err)
+		return rows
+	}
+	within(t, func() bool { return waits()[0].Attempt > 0 })
+	_, err := c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+	c.must(err)
+	if rows := waits(); len(rows) != 0 {
+		t.Errorf("it would be announced again: %+v", rows)
+	}
+}
+
 func TestAPushFlowDeliversTheDatasetAfterItsLeaf(t *testing.T) {
 	c, r := hooked(t, true, nil)
 	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
@@ -375,7 +423,7 @@ func TestAPushFlowDeliversTheDatasetAfterItsLeaf(t *testing.T) {
 	if got.Type != "transfer.released" || d.TransferID != sent.ID || !bytes.Contains(d.Dataset, []byte("O'Brien")) || bytes.Contains(d.Dataset, []byte(desmond)) {
 		t.Errorf("pushed: %s", pushed.body)
 	}
-	if leaf := c.leaves()[d.Log.Index]; d.Log.Index >= pushed.size || leaf.Kind != ledger.KindRelease || leaf.Payload != d.PayloadDigest {
+	if leaf := leaves(t, r.log)[d.Log.Index]; d.Log.Index >= pushed.size || leaf.Kind != ledger.KindRelease || leaf.Payload != d.PayloadDigest {
 		t.Errorf("the leaf at %d of %d when the dataset arrived: %+v", d.Log.Index, pushed.size, leaf)
 	}
 	c.awaits(sent.ID, transfer.Received)
@@ -388,12 +436,12 @@ func TestAPushFlowDeliversTheDatasetAfterItsLeaf(t *testing.T) {
 	c.audited()
 }
 
-// hurry makes what waits for another attempt due now: the back-off is tested where it is made.
-func (c *county) hurry() {
+// dueNow makes what waits for another attempt due now: the back-off is tested where it is made.
+func (c *county) dueNow() {
 	c.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(c.cfg.Data, "hub.db")+"?_pragma=busy_timeout(5000)")
 	c.must(err)
-	defer db.Close() //nolint:errcheck // the statement has been answered
+	defer db.Close()
 	_, err = db.ExecContext(c.Context(), "UPDATE outbox SET due = 0 WHERE attempt > 0")
 	c.must(err)
 }
@@ -407,10 +455,8 @@ func TestAReceiverThatIsDownIsTriedAgainAndEachTimeIsADecision(t *testing.T) {
 	})
 	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
 	r.wait(t, 1)
-	within(t, func() bool {
-		return slices.ContainsFunc(c.leaves(), func(l *ledger.Leaf) bool { return l.Receipt == "not-delivered" })
-	})
-	c.hurry()
+	r.failed(t)
+	c.dueNow()
 	posts := r.wait(t, 2)
 	c.awaits(sent.ID, transfer.Received)
 	var indexes []int64
@@ -422,7 +468,7 @@ func TestAReceiverThatIsDownIsTriedAgainAndEachTimeIsADecision(t *testing.T) {
 		}
 		c.must(json.Unmarshal(p.body, &got))
 		index := got.Data.Disclosure.Log.Index
-		if index >= p.size || c.leaves()[index].Kind != ledger.KindRelease {
+		if index >= p.size || leaves(t, r.log)[index].Kind != ledger.KindRelease {
 			t.Errorf("an attempt without its leaf: %d of %d", index, p.size)
 		}
 		indexes = append(indexes, index)
@@ -438,8 +484,7 @@ func TestAReceiverThatIsGoneIsItsOwnFault(t *testing.T) {
 	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
 	r.wait(t, 1)
 	c.awaits(sent.ID, transfer.Undeliverable)
-	leaves := c.leaves()
-	last := leaves[len(leaves)-1]
+	last := leaves(t, r.log)[r.size()-1]
 	if last.Kind != ledger.KindOutcome || last.State != transfer.Undeliverable || last.Fault != "receiver" || last.Transfer != sent.ID {
 		t.Errorf("the last leaf: %+v", last)
 	}
@@ -458,15 +503,13 @@ func TestWhatIsWithdrawnWhileTheReceiverIsDownNeverArrives(t *testing.T) {
 	})
 	sent := c.send(carersInHerts, c.example("adult-carer-hertswise").with("down-1", whose(idris)), transfer.PermitReduced)
 	r.wait(t, 1)
-	within(t, func() bool {
-		return slices.ContainsFunc(c.leaves(), func(l *ledger.Leaf) bool { return l.Receipt == "not-delivered" })
-	})
+	r.failed(t)
 	done, err := c.as(carersInHerts).Consent(t.Context(), consent("down-consent", idris, "withdrawn"))
 	c.must(err)
 	if !slices.Contains(done.Stopped, sent.ID) {
 		t.Errorf("the withdrawal stopped %v", done.Stopped)
 	}
-	c.hurry()
+	c.dueNow()
 	// What is sent after it and arrives shows that the first had its turn.
 	other := c.send(carersInHerts, c.example("adult-carer-hertswise").with("down-2", whose(joan)), transfer.PermitReduced)
 	c.awaits(other.ID, transfer.Received)
@@ -497,18 +540,16 @@ func TestNothingLeavesButThroughARelease(t *testing.T) {
 			sent := c.send(carersInHerts, m, transfer.PermitReduced)
 			r.wait(t, 1)
 			if push {
-				within(t, func() bool {
-					return slices.ContainsFunc(c.leaves(), func(l *ledger.Leaf) bool { return l.Receipt == "not-delivered" })
-				})
+				r.failed(t)
 			}
 			tokens := map[transfer.SystemID]string{"nobody": "-"}
 			for id := range c.keys {
 				tokens[id] = c.token(id)
 			}
-			released := 0
+			d, released := describe(t), 0
 			for round := range 2 { // before and after it was acknowledged
 				for id, token := range tokens {
-					released += c.tryEveryExit(t, describe(t), id, token, sent.ID, m.bytes(), round == 0)
+					released += c.tryEveryExit(t, d, r, id, token, sent.ID, m.bytes(), round == 0)
 				}
 				if round == 0 {
 					_, err := c.as(ageUKHerts).Receipt(t.Context(), sent.ID, "received", "")
@@ -531,7 +572,7 @@ func TestNothingLeavesButThroughARelease(t *testing.T) {
 
 // tryEveryExit asks for everything there is, as one system, and gives how often the marked dataset came. It may come to the recipient who
 // collects while the transfer is open, and its leaf must be in the log before it does.
-func (c *county) tryEveryExit(t *testing.T, d *description, id transfer.SystemID, token string, sent transfer.TransferID, message []byte, open bool) (released int) {
+func (c *county) tryEveryExit(t *testing.T, d *description, r *receiver, id transfer.SystemID, token string, sent transfer.TransferID, message []byte, open bool) (released int) {
 	t.Helper()
 	bodies := map[string][]string{
 		"sendReferral": {string(message)}, "askDecision": {string(message)}, "sendReferrals": {`{"referrals":[` + string(message) + `]}`},
@@ -545,7 +586,7 @@ func (c *county) tryEveryExit(t *testing.T, d *description, id transfer.SystemID
 	}
 	queries := map[string][]string{
 		"listTransfers": lo.Map(transfer.States(), func(s transfer.State, _ int) string { return "?state=" + string(s) }),
-		"proveInclusion": lo.Map(lo.Range(int(c.logSize())), func(i, _ int) string {
+		"proveInclusion": lo.Map(lo.Range(int(r.size())), func(i, _ int) string {
 			return fmt.Sprintf("?index=%d&size=%d", i, i+1)
 		}),
 		"proveConsistency": {"?from=1&to=2"},
@@ -557,7 +598,7 @@ func (c *county) tryEveryExit(t *testing.T, d *description, id transfer.SystemID
 		path := strings.NewReplacer("{transfer_id}", string(sent), "{name}", "referral.v1").Replace(o.path)
 		for _, body := range append(bodies[o.id], "") {
 			for _, query := range append(queries[o.id], "") {
-				before := c.logSize()
+				before := r.size()
 				a := c.ask(request{method: o.method, path: path + query, token: token, body: body})
 				switch carried := bytes.Contains(a.body, []byte(marker)); {
 				case !carried:
@@ -566,7 +607,7 @@ func (c *county) tryEveryExit(t *testing.T, d *description, id transfer.SystemID
 				default:
 					got, err := client.ParseDisclosure(a.body)
 					c.must(err)
-					if leaf := c.leaves()[got.Log.Index]; got.Log.Index < before || leaf.Kind != ledger.KindRelease || leaf.Transfer != sent || leaf.Actor.System != id {
+					if leaf := leaves(t, r.log)[got.Log.Index]; got.Log.Index < before || leaf.Kind != ledger.KindRelease || leaf.Transfer != sent || leaf.Actor.System != id {
 						t.Errorf("collected under the leaf %d, where the log had %d: %+v", got.Log.Index, before, leaf)
 					}
 					released++

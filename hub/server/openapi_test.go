@@ -474,7 +474,7 @@ func (d *description) overwhelm(c *county) {
 	tokens := map[bool]string{false: c.token("carers-in-hertfordshire/casework"), true: c.token("hub-operator/dpl")}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.cfg.URL, "http://"))
 	c.must(err)
-	defer conn.Close() //nolint:errcheck // it was never answered
+	defer conn.Close()
 	_, err = fmt.Fprintf(conn, "POST /v1/decisions HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", tokens[false])
 	c.must(err)
 	within(c, func() bool {

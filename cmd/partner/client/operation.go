@@ -365,8 +365,17 @@ type Entry struct {
 	Items      []string            `json:"items,omitempty"`
 	Stripped   []string            `json:"stripped,omitempty"`
 	Reasons    []Reason            `json:"reasons,omitempty"`
+	Consent    *ConsentEvent       `json:"consent,omitempty"`
 	Why        string              `json:"why,omitempty"`
 	Log        LogRef              `json:"log"`
+}
+
+// ConsentEvent is what the disclosure log has of somebody's consent.
+type ConsentEvent struct {
+	State      string               `json:"state"` // "given", "refused", "withdrawn", ...
+	Purpose    transfer.Purpose     `json:"purpose"`
+	Service    transfer.Service     `json:"service,omitempty"`
+	Recipients []transfer.PartnerID `json:"recipients,omitempty"`
 }
 
 // Findings is what the disclosure log has. Next, when there is more, is the After of the next query.
