@@ -266,7 +266,7 @@ func (c *compiler) schema(raw jsontext.Value, at place) *schema {
 	}
 	if raw.Kind() != '{' { // true and false are schemas too
 		c.needsLibrary = true
-		c.leaf(s, at)
+		c.leaf(at)
 		return s
 	}
 	o, err := c.resolve(raw, 0)
@@ -278,7 +278,7 @@ func (c *compiler) schema(raw jsontext.Value, at place) *schema {
 	c.constrain(s, o, at)
 	c.structure(s, o, below)
 	if s.items == nil && s.members == nil {
-		c.leaf(s, below)
+		c.leaf(below)
 	}
 	s.recorded = c.data && s.item == noItem && !below.inItem && !below.inEnvelope && s.kinds&(kindObject|kindArray) != 0
 	if at.inEnvelope || below.inEnvelope {
@@ -288,7 +288,7 @@ func (c *compiler) schema(raw jsontext.Value, at place) *schema {
 }
 
 // leaf refuses a value that nobody has said anything about: it could never be decided on.
-func (c *compiler) leaf(s *schema, at place) {
+func (c *compiler) leaf(at place) {
 	if c.data && !at.inItem && !at.inEnvelope {
 		c.refuse(at.name, "neither an item (x-category) nor part of the envelope (x-envelope)")
 	}

@@ -155,7 +155,7 @@ func (r *reader) message(root *schema) error {
 	if err := r.value(root, person{subject: noSubject}, span{}); err != nil {
 		return err
 	}
-	if _, err := r.dec.ReadToken(); err != io.EOF {
+	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.Join(errTrailing, err)
 	}
 	for i, c := range r.doc.Consents {

@@ -343,7 +343,7 @@ func newLoad(s *story) (*load, error) {
 		dir: s.cfg.Data, database: s.cfg.Database, waiting: map[transfer.TransferID]chan struct{}{}, early: map[transfer.TransferID]bool{},
 		seen: map[transfer.TransferID]int{}, received: map[transfer.TransferID]time.Time{}, submitted: map[transfer.TransferID]bool{},
 	}
-	m, err := example("adult-carer-hertswise")
+	m, err := adultCarer()
 	if err != nil {
 		return nil, err
 	}

@@ -262,7 +262,7 @@ func (s *story) play(ctx context.Context) error {
 
 func (s *story) refer(ctx context.Context) error {
 	s.title("Carers in Hertfordshire refers Maureen O'Brien to Age UK Hertfordshire for Hertswise.")
-	m, err := example("adult-carer-hertswise")
+	m, err := adultCarer()
 	if err != nil {
 		return err
 	}
@@ -325,7 +325,7 @@ func (s *story) collect(ctx context.Context) error {
 
 func (s *story) refused(ctx context.Context) error {
 	s.title("The same charity refers to Hertfordshire County Council, with which it has no agreement.")
-	m, err := example("adult-carer-hertswise")
+	m, err := adultCarer()
 	if err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func (s *story) refused(ctx context.Context) error {
 
 func (s *story) held(ctx context.Context) error {
 	s.title("A referral of Gwenllian Pugh arrives without any record of her consent.")
-	m, err := example("adult-carer-hertswise")
+	m, err := adultCarer()
 	if err != nil {
 		return err
 	}
@@ -359,7 +359,7 @@ func (s *story) held(ctx context.Context) error {
 
 func (s *story) withdrawn(ctx context.Context) error {
 	s.title("Idris Bevan is referred with his consent, and withdraws it while the referral waits.")
-	m, err := example("adult-carer-hertswise")
+	m, err := adultCarer()
 	if err != nil {
 		return err
 	}

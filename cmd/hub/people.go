@@ -23,14 +23,15 @@ func nhsNumber(n int) string {
 // message is an example referral that a story changes to its needs.
 type message map[string]any
 
-func example(name string) (message, error) {
-	text, err := contracts.Example(name)
+// adultCarer is the example of an adult carer who is referred for Hertswise, with consent.
+func adultCarer() (message, error) {
+	text, err := contracts.Example("adult-carer-hertswise")
 	if err != nil {
 		return nil, err
 	}
 	var m message
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("example %s: %w", name, err)
+		return nil, fmt.Errorf("read the example of an adult carer: %w", err)
 	}
 	return m, nil
 }

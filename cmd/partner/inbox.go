@@ -66,10 +66,6 @@ func (c *collectCommand) Run(ctx context.Context, s *session) error {
 	}
 	s.say("Collected into %s: %s from %s, under agreement %s version %d.", c.Out, d.MessageType, d.Sender, d.Agreement.ID, d.Agreement.Version)
 	s.say("  purpose %s; lawful basis Article 6(1)(%s)%s", d.Purpose, d.LawfulBasis.Article6, special(d.LawfulBasis))
-	if len(d.Stripped) > 0 {
-		s.say("  not for us, and not sent:")
-		s.items("    ", d.Stripped)
-	}
 	if d.OnwardSharing != "" {
 		s.paragraph("  ", "passing it on: %s", d.OnwardSharing)
 	}

@@ -10,8 +10,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -255,13 +257,24 @@ func (s *server) slot() (release func(), err error) {
 func (s *server) count(route string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		a, err := h(r)
+		a, err := guarded(func() (answer, error) { return h(r) })
 		if err != nil {
 			a = s.problem(r, err)
 		}
 		status := s.write(w, r, a)
 		s.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
 	})
+}
+
+// guarded turns a panic into an error, so that it is answered and logged like any other fault of the hub's own. What panicked may hold
+// anything, so only where it happened is kept.
+func guarded(h func() (answer, error)) (a answer, err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("panic:\n%s", debug.Stack())
+		}
+	}()
+	return h()
 }
 
 // as authenticates and authorises before h. An empty scope admits every partner.

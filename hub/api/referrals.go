@@ -40,8 +40,17 @@ type transferJSON struct {
 	Subjects   []subjectJSON       `json:"subjects,omitempty"`
 	Owner      string              `json:"owner,omitempty"`
 	Deadline   time.Time           `json:"deadline,omitzero"`
+	Last       *lastJSON           `json:"last,omitempty"`
 	Log        logRef              `json:"log"`
 	CreatedAt  time.Time           `json:"created_at"`
+}
+
+// lastJSON is the newest word on a transfer: a receipt, or a delivery that failed.
+type lastJSON struct {
+	At      time.Time `json:"at"`
+	Receipt string    `json:"receipt"`
+	Fault   string    `json:"fault,omitempty"`
+	Note    string    `json:"note,omitempty"`
 }
 
 type agreementJSON struct {
@@ -229,7 +238,7 @@ func (s *server) submitBatch(r *http.Request, by auth.Principal) (answer, error)
 	for i, raw := range referrals {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			a, err := s.submitBody(r.Context(), by, raw)
+			a, err := guarded(func() (answer, error) { return s.submitBody(r.Context(), by, raw) })
 			if err != nil {
 				a = s.problem(r, err)
 				results[i] = batchResult{Status: a.status, Fault: a.body}
@@ -308,6 +317,9 @@ func (s *server) transfer(r *http.Request, by auth.Principal) (answer, error) {
 func (s *server) shown(by auth.Principal, j exchange.Judged) transferJSON {
 	out := render(j, j.Transfer.State)
 	out.Sender = j.Transfer.Sender
+	if l := j.Last; l != nil {
+		out.Last = &lastJSON{l.At, l.Receipt, l.Fault, l.Note}
+	}
 	if by.Partner == j.Transfer.Sender {
 		out.MessageID = j.Transfer.MessageID
 		return out

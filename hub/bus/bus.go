@@ -132,6 +132,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	if cfg.Lost == nil {
 		cfg.Lost = func(m Message, err error) {
+			//nolint:sloglint // told at any time, long after the context of Open has ended
 			cfg.Log.Warn("publication lost; the outbox has it", "transfer_id", m.Transfer, "recipient", m.Recipient, "err", err)
 		}
 	}
@@ -189,7 +190,7 @@ func (b *Bus) connect() error {
 	b.conn = conn
 	b.js, err = jetstream.New(conn,
 		jetstream.WithPublishAsyncMaxPending(b.cfg.PublishWindow),
-		jetstream.WithPublishAsyncTimeout(10*time.Second),
+		jetstream.WithPublishAsyncTimeout(5*time.Second),
 		jetstream.WithPublishAsyncAckHandler(b.onAck),
 		jetstream.WithPublishAsyncErrHandler(b.onLost),
 	)

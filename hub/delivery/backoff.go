@@ -7,8 +7,8 @@ const MaxRetryAfter = 6 * time.Hour
 
 // gaps returns the times between attempts: eleven attempts over rather more than three days, after the example of Standard
 // Webhooks with one step more at the beginning, for a referral is often awaited.
-func gaps() [10]time.Duration {
-	return [...]time.Duration{
+func gaps() []time.Duration {
+	return []time.Duration{
 		5 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour,
 		5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 	}

@@ -35,7 +35,6 @@ type Disclosure struct {
 	LawfulBasis   LawfulBasis          `json:"lawful_basis"`
 	Outcome       transfer.Outcome     `json:"outcome"`
 	Consents      []string             `json:"consents,omitempty"`       // ids of the consent events it rests on
-	Stripped      []string             `json:"stripped,omitempty"`       // names of the items that were sent to the hub and did not go
 	OnwardSharing string               `json:"onward_sharing,omitempty"` // whether the recipient may pass it on
 	Retention     string               `json:"retention,omitempty"`      // how long the recipient may keep it
 	ReleasedAt    time.Time            `json:"released_at"`

@@ -49,7 +49,7 @@ func parcel(t *testing.T, id transfer.TransferID, to transfer.PartnerID) deliver
 	t.Helper()
 	p, err := delivery.NewParcel(releaseLeaf(id, to), 41, dataset, nonce, delivery.Disclosure{
 		CorrelationID: "c-1", LawfulBasis: delivery.LawfulBasis{Article6: "a", Article9: "a"}, Consents: []string{"consent-1"},
-		Stripped: []string{"carer.safe_address"}, OnwardSharing: "no", Log: delivery.LogRef{Origin: "hub.example/herts/1"},
+		OnwardSharing: "no", Log: delivery.LogRef{Origin: "hub.example/herts/1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestParcelIsWhatWasReleased(t *testing.T) {
 		TransferID: "0199-a", MessageType: "referral/1", Sender: "carers-in-hertfordshire", Purpose: "referral.service",
 		Service: "hertswise", CorrelationID: "c-1", Agreement: delivery.AgreementRef{ID: "hertswise", Version: 1, Digest: "sha256:ab", Flow: "refer"},
 		LawfulBasis: delivery.LawfulBasis{Article6: "a", Article9: "a"}, Outcome: transfer.PermitReduced, Consents: []string{"consent-1"},
-		Stripped: []string{"carer.safe_address"}, OnwardSharing: "no", ReleasedAt: leaf.At, PayloadDigest: leaf.Payload,
+		OnwardSharing: "no", ReleasedAt: leaf.At, PayloadDigest: leaf.Payload,
 		DigestKey: hex.EncodeToString(nonce[:]), Log: delivery.LogRef{Origin: "hub.example/herts/1", Index: 41},
 	}
 	if diff := cmp.Diff(want, p.Disclosure()); diff != "" {

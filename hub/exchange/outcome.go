@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"referralhub/hub/bus"
@@ -70,9 +71,14 @@ func (a *acknowledge) judge(c *commit) error {
 	}
 	l := outcomeLeaf(actorOf(a.by), t)
 	l.Receipt = code
+	var notes []string
 	if a.receipt.RedirectTo != "" {
-		l.Note = "redirect to " + string(a.receipt.RedirectTo)
+		notes = append(notes, "try "+string(a.receipt.RedirectTo))
 	}
+	if len(a.receipt.Items) > 0 {
+		notes = append(notes, "wanted: "+strings.Join(a.receipt.Items, ", "))
+	}
+	l.Note = strings.Join(notes, "; ")
 	c.leaf(l)
 	if first {
 		c.erase = append(c.erase, t.ID)

@@ -185,7 +185,8 @@ func (r *record) judge(c *commit) error {
 	return nil
 }
 
-// Transfer gives a transfer to one of its two partners, with its first decision. The error is ErrNotYours for anybody else.
+// Transfer gives a transfer to one of its two partners, with the decision that it stands under now and the newest word on what became of
+// it. The error is ErrNotYours for anybody else.
 func (x *Exchange) Transfer(ctx context.Context, by Principal, id transfer.TransferID) (Judged, error) {
 	rows, err := x.cfg.Store.Transfers(ctx, []transfer.TransferID{id})
 	if err != nil {
@@ -194,11 +195,23 @@ func (x *Exchange) Transfer(ctx context.Context, by Principal, id transfer.Trans
 	if len(rows) == 0 || rows[0].Sender != by.Partner && rows[0].Recipient != by.Partner {
 		return Judged{}, ErrNotYours
 	}
-	judged, err := x.judged(ctx, rows)
+	found, err := x.entries(ctx, []transfer.TransferID{id})
 	if err != nil {
 		return Judged{}, err
 	}
-	return judged[0], nil
+	out := Judged{Transfer: rows[0]}
+	for _, e := range found {
+		switch e.Leaf.Kind {
+		case ledger.KindDecision:
+			out.Decision, out.Transfer.Log, out.Transfer.DecisionLeaf = e.Leaf, e.Origin, e.Index
+		case ledger.KindOutcome:
+			out.Last = e.Leaf
+		}
+	}
+	if out.Decision == nil {
+		return Judged{}, fmt.Errorf("decision of %s: %w", id, store.ErrNotFound)
+	}
+	return out, nil
 }
 
 // InState lists a partner's transfers in a state, oldest first, with their first decisions.

@@ -191,7 +191,6 @@ func (x *Exchange) disclosure(r *release) delivery.Disclosure {
 	}
 	for _, s := range r.leaf.Subjects {
 		d.Consents = append(d.Consents, s.Consents...)
-		d.Stripped = append(d.Stripped, s.Stripped...)
 	}
 	d.Log = delivery.LogRef{Origin: x.cfg.Origin, Index: r.index}
 	return d
@@ -211,6 +210,6 @@ func retentionOf(a *agreement.Agreement) string {
 }
 
 func newNonce() (n [32]byte) {
-	rand.Read(n[:]) //nolint:errcheck // crypto/rand.Read never fails: it ends the process instead
+	rand.Read(n[:]) // never fails: it ends the process instead
 	return n
 }

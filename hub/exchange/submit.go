@@ -26,6 +26,7 @@ type Principal = auth.Principal
 type Judged struct {
 	Transfer store.Transfer
 	Decision *ledger.Leaf
+	Last     *ledger.Leaf // the newest receipt or delivery outcome; nil when there is none, and in listings
 }
 
 // Submitted is what became of a message: one transfer for each recipient, in the order in which it named them.

@@ -50,7 +50,7 @@ func Export(src Source, dir string) error {
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	defer os.RemoveAll(fresh)
+	defer os.RemoveAll(fresh) //nolint:errcheck // after the rename there is nothing; before it, a folder that nobody looks at
 	if err := exportTo(src, cp, signed, fresh); err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func createKeyset(file string, handle *keyset.Handle, kms tink.AEAD) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name())
+	defer os.Remove(temp.Name()) //nolint:errcheck // after the link it is a second name, before it nobody knows it
 	_, err = temp.Write(text)
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err

@@ -83,7 +83,7 @@ func freeAddress(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // nobody has used it
+	defer l.Close()
 	return l.Addr().String()
 }
 
@@ -147,7 +147,7 @@ func (c *county) post(token, path, body string) (int, map[string]any) {
 	}
 	response, err := http.DefaultClient.Do(r)
 	c.must(err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	out := map[string]any{}
 	c.must(json.NewDecoder(response.Body).Decode(&out))
 	if response.StatusCode >= 400 && response.Header.Get("Content-Type") != "application/problem+json" && path != "/oauth/token" {
@@ -246,7 +246,7 @@ func (c *county) opened() store.Store {
 	c.Helper()
 	st, err := server.OpenStore(c.Context(), c.cfg)
 	c.must(err)
-	c.Cleanup(func() { st.Close() }) //nolint:errcheck // nothing was written
+	c.Cleanup(func() { st.Close() })
 	return st
 }
 

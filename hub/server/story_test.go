@@ -433,3 +433,35 @@ func TestARecipientProvesWhatItWasGiven(t *testing.T) {
 	c.must(err)
 	c.must(client.VerifyConsistency(cp, later, grown))
 }
+
+func TestTheSenderLearnsWhatTheRecipientSays(t *testing.T) {
+	c := newCounty(t, "")
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced)
+	_, err := c.as(ageUKHerts).Collect(t.Context(), sent.ID)
+	c.must(err)
+	for _, say := range []struct {
+		receipt client.Receipt
+		code    string
+		note    string
+	}{
+		{client.Receipt{Status: "more-information", ItemsWanted: []string{"carer.phones"}}, "more-information", "wanted: carer.phones"},
+		{client.Receipt{Status: "declined", Reason: "no-capacity", RedirectTo: "hils"}, "declined:no-capacity", "try hils"},
+	} {
+		_, err = c.as(ageUKHerts).Acknowledge(t.Context(), sent.ID, say.receipt)
+		c.must(err)
+		now, err := c.as(carersInHerts).Transfer(t.Context(), sent.ID)
+		c.must(err)
+		if now.Last == nil || now.Last.Receipt != say.code || now.Last.Note != say.note {
+			t.Errorf("after %+v the sender sees %+v", say.receipt, now.Last)
+		}
+	}
+	// A transfer that was stopped shows the decision that stopped it.
+	waits := c.send(carersInHerts, c.example("adult-carer-hertswise").with("s-1", whose(joan)), transfer.PermitReduced)
+	_, err = c.as(carersInHerts).Consent(t.Context(), consent("s-consent", joan, "withdrawn"))
+	c.must(err)
+	now, err := c.as(carersInHerts).Transfer(t.Context(), waits.ID)
+	c.must(err)
+	if now.State != transfer.Stopped || !slices.ContainsFunc(now.Reasons, func(r client.Reason) bool { return r.Code == "CONSENT_WITHDRAWN" }) {
+		t.Errorf("stopped: %s %v", now.State, now.Reasons)
+	}
+}

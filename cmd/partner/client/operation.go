@@ -81,8 +81,17 @@ type Transfer struct {
 	Subjects  []Subject           `json:"subjects,omitempty"`
 	Owner     string              `json:"owner,omitempty"` // whose work a hold or a refusal is now
 	Deadline  time.Time           `json:"deadline,omitzero"`
+	Last      *Last               `json:"last,omitempty"` // of a transfer that is asked for by its id
 	Log       *LogRef             `json:"log,omitempty"`
 	CreatedAt time.Time           `json:"created_at,omitzero"`
+}
+
+// Last is the newest word on a transfer: the recipient's receipt, or a delivery that failed and whose fault that was.
+type Last struct {
+	At      time.Time `json:"at"`
+	Receipt string    `json:"receipt"` // "accepted", "declined:no-capacity", "rejected", ...
+	Fault   string    `json:"fault,omitempty"`
+	Note    string    `json:"note,omitempty"` // whom to try instead, which items are wanted
 }
 
 // SendResult is what became of a message: a transfer to each recipient.
@@ -243,7 +252,6 @@ type Disclosure struct {
 	LawfulBasis   LawfulBasis          `json:"lawful_basis"`
 	Outcome       transfer.Outcome     `json:"outcome"`
 	Consents      []string             `json:"consents,omitempty"`
-	Stripped      []string             `json:"stripped,omitempty"` // the sender gave these and we may not have them
 	OnwardSharing string               `json:"onward_sharing,omitempty"`
 	Retention     string               `json:"retention,omitempty"`
 	ReleasedAt    time.Time            `json:"released_at"`

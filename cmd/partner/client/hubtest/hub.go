@@ -164,7 +164,7 @@ func (h *Hub) Release(t testing.TB, id transfer.TransferID, dataset string) stri
 	digest := "hmac-sha256:" + hex.EncodeToString(mac.Sum(nil))
 	const common = `"sender":"carers-in-hertfordshire","purpose":"referral.service","agreement":{"id":"hertswise","version":1,"digest":"sha256:00","flow":"refer"}`
 	index := h.Log(t, fmt.Sprintf(`{"kind":"release","transfer":%q,"payload":%q,%s}`, id, digest, common))
-	return fmt.Sprintf(`{"disclosure":{"transfer_id":%q,"message_type":"referral/1",%s,"lawful_basis":{"article6":"a"},"outcome":"permit-reduced","stripped":["carer.address"],"released_at":"2026-03-02T12:00:00Z","payload_digest":%q,"digest_key":"%064x","log":{"origin":%q,"index":%d}},"dataset":%s}`,
+	return fmt.Sprintf(`{"disclosure":{"transfer_id":%q,"message_type":"referral/1",%s,"lawful_basis":{"article6":"a"},"outcome":"permit-reduced","released_at":"2026-03-02T12:00:00Z","payload_digest":%q,"digest_key":"%064x","log":{"origin":%q,"index":%d}},"dataset":%s}`,
 		id, common, digest, 0, Origin, index, dataset)
 }
 
