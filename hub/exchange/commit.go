@@ -12,6 +12,7 @@ import (
 	"referralhub/hub/agreement"
 	"referralhub/hub/bus"
 	"referralhub/hub/consent"
+	"referralhub/hub/delivery"
 	"referralhub/hub/ledger"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
@@ -55,6 +56,7 @@ type commit struct {
 	leaves  [][]byte
 	about   []transfer.TransferID
 	publish []bus.Message
+	notices []*delivery.Notice // of those, the ones that are announced and not pushed
 	// tooLarge: an operation came to a leaf that no log can hold. Nothing of it may be written.
 	tooLarge bool
 	batch    *ledger.Batch

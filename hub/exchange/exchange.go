@@ -20,8 +20,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"referralhub/hub/agreement"
 	"referralhub/hub/bus"
+	"referralhub/hub/delivery"
 	"referralhub/hub/ledger"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
@@ -60,6 +63,10 @@ type Exchange struct {
 
 	publish chan []bus.Message // from the committing goroutine to the publisher
 
+	// fresh holds the notices of transfers that were committed a moment ago, so that announcing them asks the database nothing. A
+	// notice names no person, and whoever is told of a transfer that was stopped meanwhile is told so when collecting it.
+	fresh *lru.Cache[transfer.TransferID, *delivery.Notice]
+
 	// tree is the right edge of this copy's log. It is owned by the committing goroutine; nil means that it must be read again.
 	tree *ledger.Tree
 }
@@ -80,7 +87,11 @@ func New(cfg Config) (*Exchange, error) {
 	cfg.RetryAfter = orElse(cfg.RetryAfter, 30*time.Second)
 	cfg.GroupLimit = orElse(cfg.GroupLimit, 200)
 	cfg.QueueLimit = orElse(cfg.QueueLimit, 1024)
-	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256)}
+	fresh, err := lru.New[transfer.TransferID, *delivery.Notice](4096)
+	if err != nil {
+		return nil, fmt.Errorf("exchange: %w", err)
+	}
+	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256), fresh: fresh}
 	x.index.Store(cfg.Index)
 	x.group = store.NewGroup(cfg.GroupLimit, cfg.QueueLimit, x.commit)
 	return x, nil
@@ -203,6 +214,9 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 	}
 	if c.batch != nil {
 		x.tree.Commit(c.batch)
+	}
+	for _, n := range c.notices {
+		x.fresh.Add(n.Transfer, n)
 	}
 	if len(c.publish) > 0 {
 		select {

@@ -112,6 +112,7 @@ type day struct {
 	fault    *fault
 	crash    bool // the process does not survive the fault
 	hub      *hub
+	boards   []*board // of every process of the day
 	accepted map[transfer.MessageID]exchange.Submitted
 	docs     map[transfer.MessageID]*contracts.Document
 	parcels  []delivery.Parcel
@@ -120,12 +121,19 @@ type day struct {
 func (h *house) day(name string, f *fault, crash bool) {
 	h.Helper()
 	d := &day{house: h, name: name, number: h.people, fault: f, crash: crash, accepted: map[transfer.MessageID]exchange.Submitted{}, docs: map[transfer.MessageID]*contracts.Document{}}
-	d.hub = h.open(through(f.strike))
+	d.start()
 	people := d.work()
 	d.hub.end()
 	d.hub = h.open()
 	defer d.hub.end()
 	d.check(people)
+}
+
+// start starts the process of the hub that has the fault.
+func (d *day) start() {
+	d.Helper()
+	d.hub = d.open(through(d.fault.strike))
+	d.boards = append(d.boards, d.hub.board)
 }
 
 // people are those of the day: who each is in the story, by NHS number.
@@ -207,7 +215,7 @@ func (d *day) insist(what string, act func() error) {
 		}
 		if d.crash {
 			d.hub.end()
-			d.hub = d.open(through(d.fault.strike))
+			d.start()
 		}
 	}
 	d.Fatalf("%s: %s: it goes on failing", d.name, what)
@@ -285,6 +293,13 @@ func (d *day) check(p people) {
 	ctx := context.Background()
 	d.audited(d.hub.store)
 	d.checkParcels()
+	for _, b := range d.boards {
+		for _, m := range b.published() {
+			if t, err := d.hub.store.Transfer(ctx, m.Transfer); err != nil || t.Recipient != m.Recipient {
+				d.Errorf("%s: the bus was given %+v, and the store has %+v (%v)", d.name, m, t, err)
+			}
+		}
+	}
 
 	count := map[transfer.MessageID]int{}
 	d.must(d.hub.store.EachTransfer(ctx, firstCopy, func(t store.Transfer, _ bool) error {

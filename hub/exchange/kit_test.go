@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -385,14 +384,4 @@ func stopped(err error) bool {
 	var s *exchange.StoppedError
 	var state *exchange.StateError
 	return errors.As(err, &s) || errors.As(err, &state)
-}
-
-// suspended is an agreement file that is no longer in force.
-func suspended(name string) func(file, text string) string {
-	return func(file, text string) string {
-		if strings.HasPrefix(file, name) {
-			return strings.Replace(text, "status: active", "status: suspended", 1)
-		}
-		return text
-	}
 }

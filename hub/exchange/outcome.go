@@ -100,6 +100,10 @@ var hub = ledger.Actor{Partner: "hub-operator", System: "hub-operator/hub"}
 // Next says what there is to do for a transfer that the bus brought: announce it, deliver it, or nothing any more. A delivery is a
 // release: it is decided again and its leaf is committed before this returns.
 func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.Job, error) {
+	if n, ok := x.fresh.Get(id); ok {
+		x.fresh.Remove(id) // a second attempt asks the database
+		return delivery.Job{Notice: n}, nil
+	}
 	t, err := x.cfg.Store.Transfer(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return delivery.Job{}, nil
@@ -111,9 +115,7 @@ func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.J
 		return delivery.Job{}, nil
 	}
 	if !t.Push {
-		return delivery.Job{Notice: &delivery.Notice{
-			Transfer: t.ID, Type: t.Type, Sender: t.Sender, Correlation: t.CorrelationID, At: t.CreatedAt,
-		}}, nil
+		return delivery.Job{Notice: noticeOf(&t)}, nil
 	}
 	parcel, err := x.release(ctx, hub, t.ID, t.Recipient)
 	var stopped *StoppedError
@@ -125,6 +127,10 @@ func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.J
 		return delivery.Job{}, err
 	}
 	return delivery.Job{Parcel: &parcel}, nil
+}
+
+func noticeOf(t *store.Transfer) *delivery.Notice {
+	return &delivery.Notice{Transfer: t.ID, Type: t.Type, Sender: t.Sender, Correlation: t.CorrelationID, At: t.CreatedAt}
 }
 
 // Settle records how an attempt ended. A notice that got through, and one that never will, both take the transfer out of the outbox:

@@ -3,7 +3,6 @@ package exchange
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -34,54 +33,30 @@ func (x *Exchange) Collect(ctx context.Context, by Principal, id transfer.Transf
 	return x.release(ctx, actorOf(by), id, by.Partner)
 }
 
-// release reads and opens the payload outside the commit, where many can do so at once, and settles everything else inside it: also
-// whether the transfer is to's at all.
+// release carries a release through a commit, and only then makes the parcel.
 func (x *Exchange) release(ctx context.Context, actor ledger.Actor, id transfer.TransferID, to transfer.PartnerID) (delivery.Parcel, error) {
-	p, err := x.cfg.Store.Payload(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return delivery.Parcel{}, x.withoutPayload(ctx, id, to)
-	}
-	if err != nil {
-		return delivery.Parcel{}, fmt.Errorf("read the payload of %s: %w", id, err)
-	}
-	stored, err := x.unpack(p)
-	if err != nil {
-		return delivery.Parcel{}, err
-	}
-	op := &release{x: x, actor: actor, id: id, to: to, stored: stored}
+	op := &release{x: x, actor: actor, id: id, to: to}
 	if err := x.do(ctx, op); err != nil {
 		return delivery.Parcel{}, err
 	}
 	if op.stopped != nil {
 		return delivery.Parcel{}, op.stopped
 	}
-	parcel, err := delivery.NewParcel(op.leaf, op.index, op.dataset, stored.nonce, x.disclosure(op))
+	parcel, err := delivery.NewParcel(op.leaf, op.index, op.dataset, op.nonce, x.disclosure(op))
 	if err != nil {
 		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", id, err)
 	}
 	return parcel, nil
 }
 
-// withoutPayload says why there is nothing to release.
-func (x *Exchange) withoutPayload(ctx context.Context, id transfer.TransferID, to transfer.PartnerID) error {
-	t, err := x.cfg.Store.Transfer(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && t.Recipient != to:
-		return ErrNotYours
-	case err != nil:
-		return fmt.Errorf("read transfer %s: %w", id, err)
-	}
-	return &StateError{Transfer: id, State: t.State, Asked: "collected"}
-}
-
 type release struct {
-	x      *Exchange
-	actor  ledger.Actor
-	id     transfer.TransferID
-	to     transfer.PartnerID
-	stored *contents
+	x     *Exchange
+	actor ledger.Actor
+	id    transfer.TransferID
+	to    transfer.PartnerID
 
 	transfer store.Transfer
+	nonce    [32]byte
 	leaf     *ledger.Leaf
 	index    int64
 	dataset  []byte
@@ -92,6 +67,7 @@ type release struct {
 func (r *release) reads(n *needs) {
 	n.transfers = append(n.transfers, r.id)
 	n.decided = append(n.decided, r.id)
+	n.payloads = append(n.payloads, r.id)
 }
 
 func (r *release) judge(c *commit) error {
@@ -103,26 +79,34 @@ func (r *release) judge(c *commit) error {
 	if !t.State.Collectable() {
 		return &StateError{Transfer: t.ID, State: t.State, Asked: "collected"}
 	}
-	people, err := c.subjectsOf(t, r.stored)
+	p, sealed := c.payloads[r.id]
+	if !sealed {
+		return &StateError{Transfer: t.ID, State: transfer.Expired, Asked: "collected"}
+	}
+	stored, err := r.x.unpack(p)
 	if err != nil {
 		return err
 	}
-	d := c.decide(t, r.stored.doc.Contract, undertakingOf(t), people)
+	people, err := c.subjectsOf(t, stored)
+	if err != nil {
+		return err
+	}
+	d := c.decide(t, stored.doc.Contract, undertakingOf(t), people)
 	if !d.Outcome.Permits() {
-		l, err := c.withdraw(r.actor, t, r.stored, &d, people)
+		l, err := c.withdraw(r.actor, t, stored, &d, people)
 		if err != nil {
 			return err
 		}
 		r.stopped = &StoppedError{Transfer: t.ID, State: t.State, Decision: l}
 		return nil
 	}
-	if r.dataset, err = c.datasetOf(t, r.stored, &d); err != nil {
+	if r.dataset, err = c.datasetOf(t, stored, &d); err != nil {
 		return err
 	}
-	l := c.leafOf(ledger.KindRelease, r.actor, t, r.stored.doc.Contract, &d, people)
+	l := c.leafOf(ledger.KindRelease, r.actor, t, stored.doc.Contract, &d, people)
 	l.State = transfer.Released
-	l.Payload = seal.Digest(r.stored.nonce, r.dataset)
-	r.leaf, r.flow = l, d.Flow
+	l.Payload = seal.Digest(stored.nonce, r.dataset)
+	r.leaf, r.flow, r.nonce = l, d.Flow, stored.nonce
 	r.index = c.leaf(l)
 	if err := c.move(t, transfer.Released, d.Agreement.Flow, r.index); err != nil {
 		return err

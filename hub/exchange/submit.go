@@ -245,6 +245,9 @@ func (c *commit) keep(t *store.Transfer, doc *contracts.Document, people []subje
 func (c *commit) enqueue(t *store.Transfer) {
 	c.insert.Outbox = append(c.insert.Outbox, store.Outbox{Transfer: t.ID, Recipient: t.Recipient, Due: c.at.Add(c.x.cfg.RetryAfter)})
 	c.publish = append(c.publish, bus.Message{Recipient: t.Recipient, Transfer: t.ID})
+	if !t.Push {
+		c.notices = append(c.notices, noticeOf(t))
+	}
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -24,10 +24,20 @@ import (
 	"referralhub/hub/transfer"
 )
 
-// The hub's process is killed, again and again, while partners work with it. HUB_KILLS says how often (6 when it is not set), HUB_KILL_SEED at which
+// The hub as the process that an operator runs, and what can happen to one.
+func TestTheHubAsAProcess(t *testing.T) {
+	t.Parallel() // most of it is waiting for processes
+	binary := filepath.Join(t.TempDir(), "hub")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "referralhub/cmd/hub").CombinedOutput(); err != nil {
+		t.Fatalf("build the hub: %v\n%s", err, out)
+	}
+	t.Run("killed again and again", func(t *testing.T) { killedAgainAndAgain(t, binary) })
+	t.Run("its files may not grow", func(t *testing.T) { filesMayNotGrow(t, binary) })
+}
+
+// killedAgainAndAgain kills the process while partners work with it. HUB_KILLS says how often (6 when it is not set), HUB_KILL_SEED at which
 // instants: the seed of a run is in its output.
-func TestTheHubIsKilledAgainAndAgain(t *testing.T) {
-	t.Parallel() // most of it is waiting for a process
+func killedAgainAndAgain(t *testing.T, binary string) {
 	kills, seed := 6, uint64(time.Now().UnixNano())
 	if v := os.Getenv("HUB_KILLS"); v != "" {
 		var err error
@@ -40,10 +50,6 @@ func TestTheHubIsKilledAgainAndAgain(t *testing.T) {
 		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
 			t.Fatalf("HUB_KILL_SEED: %v", err)
 		}
-	}
-	binary := filepath.Join(t.TempDir(), "hub")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "referralhub/cmd/hub").CombinedOutput(); err != nil {
-		t.Fatalf("build the hub: %v\n%s", err, out)
 	}
 	for name, database := range map[string]func(testing.TB) string{
 		"SQLite": func(testing.TB) string { return "" }, "PostgreSQL": storetest.Postgres,
