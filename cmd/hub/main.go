@@ -125,7 +125,7 @@ func (e *env) existing() (server.Config, error) {
 // tune sets the collector for a server: a larger heap is cheaper than more frequent collections, up to a limit.
 func tune() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(800)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(256 << 20)

@@ -86,7 +86,7 @@ func (d *db) open(ctx context.Context, cfg Config) error {
 		"synchronous(FULL)",
 		"secure_delete(ON)",        // what was deleted is overwritten
 		"wal_autocheckpoint(8192)", // pages: 32 MB of log before it is folded into the file
-		"cache_size(-65536)",       // KiB
+		"cache_size(-16384)",       // KiB
 	)); err != nil {
 		return err
 	}
