@@ -89,9 +89,15 @@ func problemFor(err error) *Problem {
 		}
 	case errors.Is(err, exchange.ErrNotYours):
 		return &Problem{Status: http.StatusNotFound, Title: "No such transfer", Detail: "There is no transfer of yours with this id."}
-	case errors.Is(err, store.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, store.ErrBusy):
 		p := *errBusy
 		return &p
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Title: "Too slow",
+			Detail: "This took longer than the hub waits for it, and may have been done all the same. Send the same message again, under the same message_id, after the time in Retry-After: the answer will be the one it has.",
+			header: map[string]string{"Retry-After": "5"},
+		}
 	}
 	return nil
 }

@@ -52,8 +52,11 @@ func (b *Bus) Serve(ctx context.Context, subject string, limit int, handle func(
 			return
 		}
 		handlers.Go(func() {
-			defer func() { <-slots }()
-			b.reply(work, msg, handle(work, Request{Header: canonical(msg.Header), Body: msg.Data}))
+			answer := func() Reply {
+				defer func() { <-slots }() // before the reply: whoever has it may ask again at once
+				return handle(work, Request{Header: canonical(msg.Header), Body: msg.Data})
+			}()
+			b.reply(work, msg, answer)
 		})
 	})
 	if err != nil {

@@ -137,3 +137,34 @@ func TestSuspensionsAreRecordedInOrderWhateverTheClockDoes(t *testing.T) {
 		t.Errorf("the log says %q", got)
 	}
 }
+
+func TestWhatBecomesOfAnAgreementIsRecorded(t *testing.T) {
+	h := newHouse(t, onSQLite)
+	u := h.open(at(newClock(winter).read))
+	written := func(change string, replacement string) *agreement.Index {
+		return register(t, func(file, text string) string {
+			if !strings.Contains(file, "hertswise") {
+				return text
+			}
+			return strings.Replace(text, change, replacement, 1)
+		})
+	}
+	suspended := written("status: active", "status: suspended")
+	for _, index := range []*agreement.Index{h.index, suspended, suspended, h.index} {
+		if err := u.Adopt(context.Background(), index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.Adopt(context.Background(), written("title: Hertswise", "title: Another")); err == nil || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("an active version with another text: %v", err)
+	}
+	var notes []string
+	for _, l := range h.leaves(u.store, firstCopy) {
+		if l.Kind == ledger.KindAgreement && l.Agreement.ID == "hertswise" {
+			notes = append(notes, l.Note)
+		}
+	}
+	if got := strings.Join(notes, " "); got != "activated suspended activated" {
+		t.Errorf("the log says %q", got)
+	}
+}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -57,9 +58,9 @@ type commit struct {
 	about   []transfer.TransferID
 	publish []bus.Message
 	notices []*delivery.Notice // of those, the ones that are announced and not pushed
-	// tooLarge: an operation came to a leaf that no log can hold. Nothing of it may be written.
-	tooLarge bool
-	batch    *ledger.Batch
+	// broken is why nothing of this commit may be written: a leaf that no log can hold, a person whose salt is gone.
+	broken error
+	batch  *ledger.Batch
 }
 
 func newCommit(x *Exchange) *commit {
@@ -252,7 +253,7 @@ func (c *commit) leafUnder(key transfer.TransferID, l *ledger.Leaf) int64 {
 	l.At = c.at
 	text := l.AppendTo(nil)
 	if len(text) > ledger.MaxLeafBytes {
-		c.tooLarge = true
+		c.broken = ErrTooLarge
 	}
 	c.leaves = append(c.leaves, text)
 	c.about = append(c.about, key)
@@ -315,7 +316,15 @@ func (c *commit) person(ids []hash) (subject transfer.SubjectID, ambiguous bool)
 	return subject, false
 }
 
-func (c *commit) commitment(s transfer.SubjectID) string { return seal.Commitment(c.salts[s], s) }
+// commitment is what leaves say of a person. Without the salt there is none: the person was erased, and a leaf that anybody could link
+// to them must not be written.
+func (c *commit) commitment(s transfer.SubjectID) string {
+	salt, known := c.salts[s]
+	if !known {
+		c.broken = errors.New("a person of this transfer has been erased")
+	}
+	return seal.Commitment(salt, s)
+}
 
 // caseNumber is the scheme of the numbers that partners give people themselves.
 const caseNumber = "case-number"

@@ -122,6 +122,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 	return err
 }
 
+// Waiting is how many operations wait for a commit.
+func (x *Exchange) Waiting() int { return x.group.Waiting() }
+
 // Index is the agreements and partners in force.
 func (x *Exchange) Index() *agreement.Index { return x.index.Load() }
 
@@ -198,8 +201,8 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 		}
 		for _, t := range tickets {
 			t.err = t.op.judge(c)
-			if t.err == nil && c.tooLarge {
-				t.err = ErrTooLarge
+			if t.err == nil {
+				t.err = c.broken
 			}
 			if t.err != nil && !answered(t.err) {
 				return &faultError{t.err}

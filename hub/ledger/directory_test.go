@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,10 +22,14 @@ import (
 	"referralhub/hub/ledger"
 )
 
+// quiet keeps tessera's auditor from reporting its progress on standard error. Once is enough, and more would race with what an earlier
+// check has left running.
+var quiet = sync.OnceFunc(func() { klog.SetLogger(klog.Logger{}) })
+
 // checkWithTessera reads an exported log with somebody else's auditor.
 func checkWithTessera(t *testing.T, dir string, s *ledger.Signer) {
 	t.Helper()
-	klog.SetLogger(klog.Logger{}) // it reports progress on standard error otherwise
+	quiet()
 	hashes := func(bundle []byte) ([][]byte, error) {
 		var out [][]byte
 		for len(bundle) > 0 {

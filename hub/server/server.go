@@ -221,6 +221,7 @@ func (h *Hub) openDoors(signer *ledger.Signer) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h.measure(registry)
 	h.api, err = api.New(api.Config{
 		Exchange: h.exchange, Clients: h.clients, Tokens: h.tokens, Watcher: h.bus, Issuer: h.cfg.URL,
 		Source: func(ctx context.Context) ledger.Source { return h.store.Log(ctx, h.cfg.Origin) },
@@ -228,6 +229,20 @@ func (h *Hub) openDoors(signer *ledger.Signer) error {
 		MaxBodyBytes: h.cfg.Limits.BodyBytes, MaxInFlight: h.cfg.Limits.InFlight,
 	})
 	return err
+}
+
+// measure adds what the parts count of themselves.
+func (h *Hub) measure(registry *prometheus.Registry) {
+	gauge := func(name, help string, value func() float64) {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("hub_commit_waiting", "Operations that wait for a commit.", func() float64 { return float64(h.exchange.Waiting()) })
+	gauge("hub_bus_pending", "Publications that JetStream has not acknowledged.", func() float64 { return float64(h.bus.Stats().Pending) })
+	gauge("hub_bus_lost", "Publications that JetStream did not take since the start; the outbox has them.", func() float64 { return float64(h.bus.Stats().Lost) })
+	gauge("hub_delivery_delivered", "Attempts that got through since the start.", func() float64 { return float64(h.worker.Stats().Delivered) })
+	gauge("hub_delivery_retried", "Attempts that will be made again.", func() float64 { return float64(h.worker.Stats().Retried) })
+	gauge("hub_delivery_gave_up", "Transfers left to a person since the start.", func() float64 { return float64(h.worker.Stats().GaveUp) })
+	gauge("hub_delivery_circuits_open", "Partners that are not tried for a while because they keep failing.", func() float64 { return float64(h.worker.Stats().Open) })
 }
 
 func (h *Hub) suspended(id transfer.PartnerID, _ transfer.SystemID) bool {
