@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
-	d := &db{querier{pool}, pool}
+	d := &db{querier{conn: pool}, pool}
 	if err := d.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -99,25 +99,36 @@ func (d *db) prepare(ctx context.Context) error {
 			_, err := tx.Conn().PgConn().Exec(ctx, text).ReadAll()
 			return err
 		}
-		return sqlstore.Migrate(ctx, querier{tx}, script, files)
+		return sqlstore.Migrate(ctx, querier{conn: tx}, script, files)
 	})
 }
 
 func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) error) error {
-	tx, err := d.pool.Begin(ctx)
+	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return translate(err)
 	}
-	// After a commit this does nothing. It must reach the server even if ctx has ended, or the connection is lost.
+	defer conn.Release() // a connection that is still in a transaction is closed, which rolls it back
+	begun := false
 	defer func() {
+		if !begun {
+			return
+		}
+		// It must reach the server even if ctx has ended, or the connection is lost.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = tx.Rollback(ctx)
+		_, _ = conn.Exec(ctx, "ROLLBACK")
 	}()
-	if err := f(querier{tx}); err != nil {
+	if err := f(querier{conn, &begun}); err != nil || !begun {
 		return err
 	}
-	err = tx.Commit(ctx)
+	tag, err := conn.Exec(ctx, "COMMIT")
+	if err == nil {
+		begun = false
+	}
+	if err == nil && tag.String() != "COMMIT" {
+		return fmt.Errorf("commit: the server answered %s", tag)
+	}
 	if busy := translate(err); errors.Is(busy, store.ErrBusy) {
 		return busy // the server says that it rolled back
 	}
@@ -141,22 +152,48 @@ type querier struct {
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	}
+	// begun is whether a transaction has begun: its first statements take BEGIN along. Nil outside of a transaction.
+	begun *bool
 }
 
-func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int64, err error) {
-	counts = make([]int64, len(stmts))
-	if len(stmts) == 1 {
-		sql, args := compose(stmts[0])
-		tag, err := q.conn.Exec(ctx, sql, args...)
-		counts[0] = tag.RowsAffected()
-		return counts, translate(err)
-	}
+// begins reports whether the next statements are the first of a transaction.
+func (q querier) begins() bool { return q.begun != nil && !*q.begun }
+
+// send sends statements together, behind the BEGIN that they may need.
+func (q querier) send(ctx context.Context, stmts ...sqlstore.Stmt) (pgx.BatchResults, error) {
 	batch := &pgx.Batch{}
+	begins := q.begins()
+	if begins {
+		batch.Queue("BEGIN")
+	}
 	for _, s := range stmts {
 		sql, args := compose(s)
 		batch.Queue(sql, args...)
 	}
 	results := q.conn.SendBatch(ctx, batch)
+	if !begins {
+		return results, nil
+	}
+	*q.begun = true
+	if _, err := results.Exec(); err != nil {
+		_ = results.Close() // it has the same error
+		return nil, translate(err)
+	}
+	return results, nil
+}
+
+func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int64, err error) {
+	counts = make([]int64, len(stmts))
+	if len(stmts) == 1 && !q.begins() {
+		sql, args := compose(stmts[0])
+		tag, err := q.conn.Exec(ctx, sql, args...)
+		counts[0] = tag.RowsAffected()
+		return counts, translate(err)
+	}
+	results, err := q.send(ctx, stmts...)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if e := results.Close(); err == nil {
 			err = translate(e)
@@ -173,6 +210,9 @@ func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int
 }
 
 func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
+	if q.begins() {
+		return q.QueryAll(ctx, []sqlstore.Question{{Stmt: s, Scan: scan}})
+	}
 	sql, args := compose(s)
 	rows, err := q.conn.Query(ctx, sql, args...)
 	if err != nil {
@@ -182,15 +222,17 @@ func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.
 }
 
 func (q querier) QueryAll(ctx context.Context, questions []sqlstore.Question) (err error) {
-	if len(questions) == 1 {
+	if len(questions) == 1 && !q.begins() {
 		return q.Query(ctx, questions[0].Stmt, questions[0].Scan)
 	}
-	batch := &pgx.Batch{}
-	for _, ask := range questions {
-		sql, args := compose(ask.Stmt)
-		batch.Queue(sql, args...)
+	stmts := make([]sqlstore.Stmt, len(questions))
+	for i, ask := range questions {
+		stmts[i] = ask.Stmt
 	}
-	results := q.conn.SendBatch(ctx, batch)
+	results, err := q.send(ctx, stmts...)
+	if err != nil {
+		return err
+	}
 	defer func() {
 		if e := results.Close(); err == nil {
 			err = translate(e)

@@ -16,7 +16,8 @@ const (
 	startLog = `INSERT INTO logs (origin, size, root, checkpoint) VALUES ($1, $2, $3, $4)
 	ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint WHERE logs.size = 0
 	RETURNING id`
-	extendLog = `UPDATE logs SET size = $2, root = $3, checkpoint = $4 WHERE origin = $1 AND size = $5 RETURNING id`
+	moveHead  = `UPDATE logs SET size = $2, root = $3, checkpoint = $4 WHERE origin = $1 AND size = $5`
+	extendLog = moveHead + ` RETURNING id`
 
 	insertLeaves = `INSERT INTO leaves (log, idx, transfer_id, body) ROWS`
 	insertTiles  = `INSERT INTO tiles (log, level, idx, hashes) ROWS`
@@ -26,6 +27,10 @@ const (
 func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error {
 	if len(transfers) != len(b.Leaves) || b.Size != b.First+int64(len(b.Leaves)) {
 		return fmt.Errorf("append to log %s: %d leaves about %d transfers from %d to %d", origin, len(b.Leaves), len(transfers), b.First, b.Size)
+	}
+	if id, known := t.logs.Load(origin); known && b.First > 0 {
+		head := Stmt{SQL: moveHead, Args: []any{origin, b.Size, b.Root[:], blob(b.Checkpoint), b.First}, Exact: true}
+		return t.live.keep(append([]Stmt{head}, leafRows(id.(int64), b, transfers)...)...)
 	}
 	head := Stmt{SQL: startLog, Args: []any{origin, b.Size, b.Root[:], blob(b.Checkpoint)}}
 	if b.First > 0 {
@@ -38,26 +43,32 @@ func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, tran
 	if err != nil {
 		return fmt.Errorf("append to log %s: %w", origin, err)
 	}
+	if b.First > 0 {
+		t.logs.Store(origin, log) // it was there before this transaction, so it stays whatever becomes of this one
+	}
+	return t.live.keep(leafRows(log, b, transfers)...)
+}
+
+// leafRows are the statements that add the leaves and tiles of a batch to a log.
+func leafRows(log int64, b *ledger.Batch, transfers []transfer.TransferID) []Stmt {
 	number := make([]int64, len(b.Leaves))
 	index := make([]int64, len(b.Leaves))
 	for i := range index {
 		number[i], index[i] = log, b.First+int64(i)
 	}
-	err = t.live.keep(Stmt{SQL: insertLeaves, Rows: Columns{
-		number, index,
-		column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
-		column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
-	}},
-		Stmt{SQL: insertTiles, Rows: Columns{
+	return []Stmt{
+		{SQL: insertLeaves, Rows: Columns{
+			number, index,
+			column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
+			column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
+		}},
+		{SQL: insertTiles, Rows: Columns{
 			column(b.Tiles, func(*ledger.Tile) int64 { return log }),
 			column(b.Tiles, func(tile *ledger.Tile) int64 { return int64(tile.Level) }),
 			column(b.Tiles, func(tile *ledger.Tile) int64 { return tile.Index }),
 			column(b.Tiles, func(tile *ledger.Tile) []byte { return tile.Hash }),
-		}})
-	if err != nil {
-		return fmt.Errorf("append to log %s: %w", origin, err)
+		}},
 	}
-	return nil
 }
 
 // Log reads one log. A log that was never written to has size 0 and no checkpoint.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"referralhub/hub/store"
@@ -13,7 +14,8 @@ import (
 // Store is a store.Store on an engine.
 type Store struct {
 	reads
-	db DB
+	db   DB
+	logs sync.Map // origin → int64: the numbers of logs, which never change
 }
 
 // New makes a store of an engine whose schema is up to date.
@@ -27,7 +29,7 @@ func (s *Store) InTx(ctx context.Context, f func(store.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := s.db.InTx(ctx, func(q Querier) error {
 			live := &sticky{q: q}
-			if err := f(&tx{reads{live}, live}); err != nil {
+			if err := f(&tx{reads{live}, live, &s.logs}); err != nil {
 				return err
 			}
 			return live.flush(ctx)
@@ -58,6 +60,7 @@ type (
 	tx    struct {
 		reads
 		live *sticky
+		logs *sync.Map // Store's
 	}
 )
 
