@@ -188,6 +188,9 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 	cpu, count, from := hub.cpu(), l.finished.Load(), time.Now()
 	l.measuring.Store(true)
 	pause(ctx, b.For)
+	for patience := time.Now().Add(30 * time.Second); !l.measured() && ctx.Err() == nil && time.Now().Before(patience); {
+		pause(ctx, 10*time.Millisecond) // a figure of nothing is none: a slow machine is given the time for one
+	}
 	l.measuring.Store(false)
 	spent, n, took := hub.cpu()-cpu, l.finished.Load()-count, time.Since(from)
 	f.RSSMiB = hub.rss()
@@ -205,7 +208,7 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("nothing was finished; the first error: %w", l.firstError())
+		return errors.Join(errors.New("nothing was finished"), l.firstError())
 	}
 	f.TransfersPerS = round(float64(n) / took.Seconds())
 	f.HubCPU = round(float64(spent.Microseconds()) / float64(n))
@@ -605,6 +608,13 @@ func (l *load) firstError() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// measured reports whether a referral that was started while measuring has been finished.
+func (l *load) measured() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.took) > 0
 }
 
 func (l *load) quantile(q float64) float64 {

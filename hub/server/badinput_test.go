@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,10 +274,10 @@ func TestBadReferralsAreRefusedAndLeaveNoTrace(t *testing.T) {
 }
 
 // endless is a body without an end and without a length, which counts how much of it was taken.
-type endless struct{ taken int }
+type endless struct{ taken atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	e.taken += len(p)
+	e.taken.Add(int64(len(p)))
 	return copy(p, bytes.Repeat([]byte(" "), len(p))), nil
 }
 
@@ -289,8 +290,8 @@ func TestABodyWithoutALengthIsReadNoFurtherThanItMayGo(t *testing.T) {
 		}
 		body := &endless{}
 		c.refused(t, request{path: path, token: token, stream: body, status: 413})
-		if body.taken > 16<<20 { // 1 MiB, and what the sockets hold
-			t.Errorf("%s took %d bytes before it refused", path, body.taken)
+		if taken := body.taken.Load(); taken > 16<<20 { // 1 MiB, and what the sockets hold
+			t.Errorf("%s took %d bytes before it refused", path, taken)
 		}
 	}
 }

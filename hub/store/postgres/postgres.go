@@ -44,9 +44,10 @@ var migrations embed.FS
 const migrationLock = 0x7265666572 // "refer"
 
 // session is set on every connection. Statements here always have an index to use, and a plan is kept for as long as the connection: one that was
-// made while a table was small must not be a scan that lasts until the table is large. Plans at that price would set off the JIT
+// made while a table was small must not be a scan that lasts until the table is large. It is the same for any number of rows, so none is
+// planned for just those at hand. Plans at that price would set off the JIT
 // compiler, which costs more than any of them. The timeouts turn a copy of the hub that hangs into an error for the others.
-const session = `SET enable_seqscan = off; SET jit = off; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'`
+const session = `SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'`
 
 // Open connects, brings the schema up to date and refuses a server whose commits are not durable.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
