@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 
 	"referralhub/cmd/partner/client"
@@ -37,9 +36,6 @@ func (auditCmd) Help() string {
 // why is a reason that is written down for good.
 type why string
 
-// numbers matches what may be somebody's number or date of birth, however it is spaced.
-var numbers = regexp.MustCompile(`(\p{Nd}[\s\p{Z}\p{Pd}./_]?){8,}`)
-
 // Validate keeps out of the log what could never be taken out again.
 func (w why) Validate() error {
 	switch {
@@ -47,7 +43,7 @@ func (w why) Validate() error {
 		return errors.New(`say it in a few words, such as "subject access request of 3 March"`)
 	case len(w) > 200:
 		return errors.New("keep it below 200 characters")
-	case numbers.MatchString(string(w)):
+	case exchange.HoldsNumber(string(w)):
 		return errors.New("it holds a long number, and it is kept for good: leave identifiers out of it")
 	}
 	return nil

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -110,14 +109,11 @@ func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
 	return answer{body: out}, nil
 }
 
-// numbers matches what may be somebody's number or date of birth, however it is spaced.
-var numbers = regexp.MustCompile(`(\p{Nd}[\s\p{Z}\p{Pd}./_]?){8,}`)
-
 func (q *searchJSON) check() error {
 	switch {
 	case len(strings.TrimSpace(q.Why)) < 5:
 		return invalid("/why", "required", "whoever asks the log says why; the answer is logged with it", `say it in a few words, such as "subject access request of 3 March"`)
-	case numbers.MatchString(q.Why):
+	case exchange.HoldsNumber(q.Why):
 		return invalid("/why", "personal-data", "the reason holds a long number, and it is logged", "leave identifiers out of the reason")
 	case len(q.Why) > 200:
 		return invalid("/why", "length", "the reason is longer than 200 characters", "keep it short, and name nobody in it")
