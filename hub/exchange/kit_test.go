@@ -323,7 +323,7 @@ func (u *hub) send(doc *contracts.Document, want transfer.State) store.Transfer 
 // eventually waits for what happens in another goroutine and cannot be waited for in any other way.
 func (h *house) eventually(what string, ok func() bool) {
 	h.Helper()
-	end := time.After(10 * time.Second)
+	end := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
