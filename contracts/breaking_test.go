@@ -79,7 +79,7 @@ func (b *comparison) compare(at string, oldSchema, newSchema any) {
 			if is != nil && (was == nil || is.(float64) > was.(float64)) {
 				b.say(at, "%s is narrower", keyword)
 			}
-		case "maxLength", "maxItems", "maximum":
+		case "maxLength", "maxItems", "maximum", "maxProperties":
 			if is != nil && (was == nil || is.(float64) < was.(float64)) {
 				b.say(at, "%s is narrower", keyword)
 			}
@@ -90,6 +90,10 @@ func (b *comparison) compare(at string, oldSchema, newSchema any) {
 		case "pattern", "format", "const", "type":
 			if is != nil {
 				b.say(at, "%s is another", keyword)
+			}
+		case "x-fact": // a decision looks at more than before; nobody sends or gets anything else
+			if was != nil {
+				b.say(at, "x-fact is another")
 			}
 		case "additionalProperties":
 			if is == false {
@@ -192,6 +196,7 @@ func TestWhatBreaksAContract(t *testing.T) {
 		{"better words", `"format": "email"`, `"format": "email", "description": "a text"`, nil},
 		{"a wider limit, in a definition", `"maxLength": 9`, `"maxLength": 10`, nil},
 		{"a wider scale", `"minimum": 1, "maximum": 5`, `"minimum": 0, "maximum": 10`, nil},
+		{"an item that decisions look at from now on", `"minimum": 1`, `"x-fact": "coping", "minimum": 1`, nil},
 		{"less required", `"required": ["name"],`, ``, nil},
 		{"no pattern any more", `"pattern": "^.*$", `, ``, nil},
 		{"an item renamed", `"coping"`, `"stress"`, []string{"carer.coping: is gone"}},

@@ -48,10 +48,11 @@ type schema struct {
 	unique             bool
 
 	// Objects.
-	members  map[string]*member
-	ordered  []*member
-	required ItemSet // by member.index
-	closed   bool
+	members       map[string]*member
+	ordered       []*member
+	required      ItemSet // by member.index
+	maxProperties int     // -1: no bound
+	closed        bool
 
 	// Meaning.
 	envelope   bool          // for the hub to read and not about a person
@@ -61,7 +62,10 @@ type schema struct {
 	about      transfer.Role // what is below belongs to the first subject of this role
 	identifier string
 	born       bool
-	slot       slot
+	fact       string
+	freeText   int   // noItem, or the item of free text that this string is, or is in
+	slot       *slot // nil: the hub does not read it
+	kept       bool  // a string that reader.keep does something with
 }
 
 // member is a property of an object.
@@ -98,38 +102,11 @@ var kindNames = map[string]kinds{
 	"number": kindNumber | kindInteger, "boolean": kindBoolean, "null": kindNull,
 }
 
-// slot is a place of the envelope whose value the hub reads.
-type slot uint8
-
-const (
-	slotNone slot = iota
-	slotMessageID
-	slotCorrelationID
-	slotPurpose
-	slotService
-	slotRecipient
-	slotUndertaking
-	slotBasis
-	slotEvidence
-	slotAsserted
-	slotText
-	slotConsent
-	slotConsentRole
-	slotConsentPosition
-)
-
-var slots = map[string]slot{
-	"message_id": slotMessageID, "correlation_id": slotCorrelationID, "purpose": slotPurpose, "service": slotService,
-	"recipients": slotRecipient, "undertaking": slotUndertaking, "undertaking.basis": slotBasis,
-	"undertaking.evidence_ref": slotEvidence, "undertaking.asserted_at": slotAsserted, "undertaking.text_version": slotText,
-	"consents": slotConsent, "consents.subject.role": slotConsentRole, "consents.subject.position": slotConsentPosition,
-}
-
 // Compile reads a schema of the dialect that README.md describes. It refuses, with every reason, a schema in which a leaf is
 // neither part of an item nor of the envelope, a name repeats, an item is nobody's, an object that carries data is open, a
 // mark is unknown or misplaced, or there are more than MaxItems items. A schema without any mark is only a validator.
 func Compile(text []byte) (*Contract, error) {
-	c := &compiler{names: map[string]bool{}, data: hasMarks(text)}
+	c := &compiler{names: map[string]bool{}, facts: map[string]bool{}, data: hasMarks(text)}
 	top, err := membersOf(text)
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)
@@ -138,7 +115,7 @@ func Compile(text []byte) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read $defs: %w", err)
 	}
-	root := c.schema(text, place{})
+	root := c.schema(text, place{freeText: noItem})
 	if len(c.items) > MaxItems {
 		c.refuse("", "%d items, and a contract may have %d", len(c.items), MaxItems)
 	}
@@ -222,10 +199,11 @@ func hasMarks(text []byte) bool {
 	return false
 }
 
-// marks are the annotations of this house, and whether they qualify an item.
+// marks are the annotations of this house, and whether they qualify an item. (x-fact may also stand on a part of one.)
 var marks = map[string]bool{
 	"x-envelope": false, "x-subject": false, "x-about": false, "x-category": false,
 	"x-special": true, "x-offence": true, "x-free-text": true, "x-directive": true, "x-identifier": true, "x-born": true,
+	"x-attachment": true, "x-fact": false,
 }
 
 // annotations say nothing about which messages are valid.
@@ -237,6 +215,8 @@ type place struct {
 	role       transfer.Role // of the subject around it
 	inItem     bool
 	inEnvelope bool
+	inList     bool // of one subject, so that there may be several of what is here
+	freeText   int  // noItem, or the item of free text that this is in
 	depth      int
 }
 
@@ -244,7 +224,8 @@ type compiler struct {
 	defs         object
 	items        []Item
 	names        map[string]bool
-	data         bool // the schema carries marks: every leaf must be accounted for
+	facts        map[string]bool // role and name of a fact
+	data         bool            // the schema carries marks: every leaf must be accounted for
 	needsLibrary bool
 	errs         []error
 }
@@ -259,7 +240,7 @@ func (c *compiler) refuse(name, message string, args ...any) {
 
 // schema compiles one place. Faults are collected in c.errs; the answer is never nil.
 func (c *compiler) schema(raw jsontext.Value, at place) *schema {
-	s := &schema{name: at.name, kinds: kindAny, maxLength: -1, maxItems: -1, item: noItem}
+	s := &schema{name: at.name, kinds: kindAny, maxLength: -1, maxItems: -1, maxProperties: -1, item: noItem, freeText: noItem}
 	if at.depth > maxNesting {
 		c.refuse(at.name, "nested deeper than %d, or a reference that leads to itself", maxNesting)
 		return s
@@ -276,14 +257,19 @@ func (c *compiler) schema(raw jsontext.Value, at place) *schema {
 	}
 	below := c.mark(s, o, at)
 	c.constrain(s, o, at)
+	c.fact(s, o, below)
 	c.structure(s, o, below)
+	if s.kinds&kindString != 0 && s.allowed == nil && s.format == nil && s.pattern == nil {
+		s.freeText = below.freeText
+	}
 	if s.items == nil && s.members == nil {
 		c.leaf(below)
 	}
 	s.recorded = c.data && s.item == noItem && !below.inItem && !below.inEnvelope && s.kinds&(kindObject|kindArray) != 0
-	if at.inEnvelope || below.inEnvelope {
+	if below.inEnvelope {
 		s.slot = slots[at.name]
 	}
+	s.kept = s.identifier != "" || s.born || s.fact != "" || s.freeText != noItem || s.slot != nil && s.slot.text != nil
 	return s
 }
 
@@ -343,7 +329,7 @@ func (c *compiler) mark(s *schema, o object, at place) place {
 			continue
 		case !known:
 			c.refuse(at.name, "unknown mark %q", m.name)
-		case at.inItem || at.inEnvelope:
+		case at.inEnvelope || at.inItem && m.name != "x-fact":
 			c.refuse(at.name, "%q inside an item or the envelope, where nothing is marked again", m.name)
 		case qualifies && o.value("x-category") == nil:
 			c.refuse(at.name, "%q without x-category", m.name)
@@ -364,6 +350,10 @@ func (c *compiler) mark(s *schema, o object, at place) place {
 		if s.about != "" {
 			at.role = s.about
 		}
+		at.inList = false
+	}
+	if s.subject == transfer.Nobody {
+		c.refuse(at.name, "x-subject of nobody: figures are a section, with x-about")
 	}
 	category := c.text(o, "x-category", at)
 	if category == "" {
@@ -384,13 +374,40 @@ func (c *compiler) mark(s *schema, o object, at place) place {
 	}
 	c.names[at.name] = true
 	s.item = len(c.items)
-	c.items = append(c.items, Item{
-		Index: s.item, Name: at.name, Role: at.role, Category: Category(category), Identifier: s.identifier,
-		Special: c.flag(o, "x-special", at), Offence: c.flag(o, "x-offence", at),
-		FreeText: c.flag(o, "x-free-text", at), Directive: c.flag(o, "x-directive", at),
-	})
+	item := Item{
+		Index: s.item, Name: at.name, Role: at.role, Category: Category(category), Identifier: s.identifier, Fact: c.text(o, "x-fact", at),
+		Special: c.flag(o, "x-special", at), Offence: c.flag(o, "x-offence", at), FreeText: c.flag(o, "x-free-text", at),
+		Attachment: c.flag(o, "x-attachment", at), Directive: c.flag(o, "x-directive", at),
+	}
+	if item.Role == transfer.Nobody && (item.Identifier != "" || s.born || item.FreeText || item.Attachment) {
+		c.refuse(at.name, "an item about nobody in which somebody could be told apart")
+	}
+	if item.FreeText {
+		at.freeText = item.Index
+	}
+	c.items = append(c.items, item)
 	at.inItem = true
 	return at
+}
+
+// fact reads x-fact: on an item, or on a part of one. A fact is a word that a decision turns on, so it is coarse, and there is one of it.
+func (c *compiler) fact(s *schema, o object, at place) {
+	if s.fact = c.text(o, "x-fact", at); s.fact == "" {
+		return
+	}
+	coarse := s.kinds == kindBoolean || s.kinds == kindString && (s.allowed != nil || s.format != nil)
+	switch key := string(at.role) + " " + s.fact; {
+	case !at.inItem:
+		c.refuse(at.name, "x-fact outside an item")
+	case !coarse || s.identifier != "" || s.born:
+		c.refuse(at.name, "x-fact is for a boolean, a date or one of a few words")
+	case at.inList:
+		c.refuse(at.name, "x-fact in a list, where nobody could say which of them counts")
+	case c.facts[key]:
+		c.refuse(at.name, "two items of one person give the fact %q", s.fact)
+	default:
+		c.facts[key] = true
+	}
 }
 
 // constrain reads the keywords that say which values are valid.
@@ -399,12 +416,9 @@ func (c *compiler) constrain(s *schema, o object, at place) {
 		var err error
 		switch m.name {
 		case "type":
-			var name string
-			if name, err = stringOf(m.raw); err != nil {
-				c.needsLibrary, err = true, nil // a list of types
-			} else if s.kinds &= kindNames[name]; kindNames[name] == 0 {
-				err = fmt.Errorf("unknown type %q", name)
-			}
+			var permitted kinds
+			permitted, err = kindsOf(m.raw)
+			s.kinds &= permitted
 		case "enum", "const":
 			c.choices(s, m.name, m.raw)
 		case "pattern":
@@ -427,6 +441,8 @@ func (c *compiler) constrain(s *schema, o object, at place) {
 			s.minItems, err = intOf(m.raw)
 		case "maxItems":
 			s.maxItems, err = intOf(m.raw)
+		case "maxProperties":
+			s.maxProperties, err = intOf(m.raw)
 		case "minimum":
 			s.minimum, err = floatOf(m.raw)
 		case "maximum":
@@ -449,6 +465,9 @@ func (c *compiler) constrain(s *schema, o object, at place) {
 		if err != nil {
 			c.refuse(at.name, "%s: %v", m.name, err)
 		}
+	}
+	if s.pattern != nil && s.format != nil && s.format.implies == s.pattern.String() {
+		s.pattern = nil
 	}
 }
 
@@ -499,6 +518,7 @@ func (c *compiler) structure(s *schema, o object, at place) {
 	if raw := o.value("items"); raw != nil {
 		at := at
 		at.depth++
+		at.inList = true
 		s.items = c.schema(raw, at)
 	}
 	if s.unique && (s.items == nil || s.items.kinds != kindString || s.maxItems < 0 || s.maxItems > maxUnique) {
@@ -584,6 +604,25 @@ func stringOf(raw jsontext.Value) (string, error) {
 	}
 	text, err := jsontext.AppendUnquote(nil, raw)
 	return string(text), err
+}
+
+// kindsOf reads type: a name, or a list of some.
+func kindsOf(raw jsontext.Value) (kinds, error) {
+	var names []string
+	if raw.Kind() == '"' {
+		raw = slices.Concat(jsontext.Value("["), raw, jsontext.Value("]"))
+	}
+	if json.Unmarshal(raw, &names) != nil {
+		return 0, errors.New("not the name of a type, or a list of some")
+	}
+	var all kinds
+	for _, name := range names {
+		if kindNames[name] == 0 {
+			return 0, fmt.Errorf("unknown type %q", name)
+		}
+		all |= kindNames[name]
+	}
+	return all, nil
 }
 
 func intOf(raw jsontext.Value) (int, error) {

@@ -101,6 +101,17 @@ func TestASchemaThatCannotBeTrustedIsRefused(t *testing.T) {
 		{"members beside a reference that has some", `"a": {"$ref": "#/$defs/person", "properties": {"b": {"x-category": "identity"}}}`, "stands both"},
 		{"a pattern that is none", `"a": {"type": "string", "pattern": "(", "x-category": "identity"}`, "pattern"},
 		{"a type that is none", `"a": {"type": "text", "x-category": "identity"}`, `unknown type "text"`},
+		{"a type among others that is none", `"a": {"type": ["string", "text"], "x-category": "identity"}`, `unknown type "text"`},
+		{"a fact that is no item", `"a": {"type": "object", "additionalProperties": false, "x-fact": "capacity", "properties": {"b": {"type": "boolean", "x-category": "health"}}}`, "x-fact outside an item"},
+		{"a fact in so many words", `"a": {"type": "string", "x-category": "health", "x-fact": "capacity"}`, "one of a few words"},
+		{"a fact that is a birthday", `"a": {"type": "string", "format": "date", "x-category": "identity", "x-born": true, "x-fact": "age"}`, "one of a few words"},
+		{"a fact of which there are several", `"a": {"type": "array", "x-category": "health", "items": {"type": "object", "additionalProperties": false, "properties": {"b": {"type": "boolean", "x-fact": "capacity"}}}}`, "x-fact in a list"},
+		{"a fact that two items give", `"a": {"type": "boolean", "x-category": "health", "x-fact": "capacity"}, "b": {"type": "boolean", "x-category": "health", "x-fact": "capacity"}`, `two items of one person give the fact "capacity"`},
+		{"another mark on a part of an item", `"a": {"type": "object", "additionalProperties": false, "x-category": "health", "properties": {"b": {"type": "boolean", "x-fact": "capacity", "x-special": true}}}`, "nothing is marked again"},
+		{"an attachment that is no item", `"a": {"type": "object", "additionalProperties": false, "x-attachment": true, "properties": {"b": {"x-category": "document"}}}`, `"x-attachment" without x-category`},
+		{"nobody as a person", `"a": {"type": "object", "additionalProperties": false, "x-subject": "nobody", "properties": {"b": {"type": "integer", "x-category": "figures"}}}`, "x-subject of nobody"},
+		{"words about nobody", `"a": {"type": "object", "additionalProperties": false, "x-about": "nobody", "properties": {"b": {"type": "string", "x-category": "figures", "x-free-text": true}}}`, "told apart"},
+		{"a number of nobody", `"a": {"type": "object", "additionalProperties": false, "x-about": "nobody", "properties": {"b": {"type": "string", "x-category": "figures", "x-identifier": "nhs-number"}}}`, "told apart"},
 		{"names by pattern", `"a": {"type": "object", "additionalProperties": false, "properties": {}, "patternProperties": {"^x": {}}, "x-category": "identity"}`, "patternProperties"},
 	}
 	for _, test := range tests {

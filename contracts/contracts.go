@@ -9,8 +9,10 @@
 //	x-about: role           the items of this section belong to the first subject of the role
 //	x-category: category    this value, with all that is inside it, is one item
 //	x-special, x-offence, x-free-text, x-directive: true
+//	x-attachment: true      documents as somebody wrote them
 //	x-identifier: scheme    the item is a number by which somebody knows the person
 //	x-born: true            the item is when the person was born
+//	x-fact: name            what the item, or this part of it, says of the person is something that decisions turn on
 //
 // Compile turns it into a program that reads a message once: it validates, finds every fault, and keeps where each item lies,
 // so that cutting a message down copies bytes and never decodes them. A keyword that the program does not know makes it call a
@@ -93,6 +95,10 @@ type Document struct {
 	Envelope    Envelope
 	Subjects    []Subject
 	Undertaking *Undertaking
+	Exception   *Exception
+	Demand      *Demand
+	Secondary   *Secondary
+	Review      *Review
 	Consents    []Consent
 
 	nodes []node
@@ -105,6 +111,7 @@ type Envelope struct {
 	Purpose       transfer.Purpose
 	Service       transfer.Service
 	Recipients    []transfer.PartnerID
+	OnwardOf      transfer.TransferID // what the sender received and now passes on; empty for what is the sender's own
 }
 
 // Subject is one data subject of a document. Subjects stand in the order in which the document first speaks of them.
@@ -114,6 +121,12 @@ type Subject struct {
 	Items       ItemSet      // what is present about this person
 	Identifiers []Identifier // of this person; several belong to one person
 	Born        string       // "2011-04-02", "2011", or empty when unknown
+	// Facts are the values of items that the decision turns on, by the name that the schema gives them (x-fact): "capacity":
+	// "in-doubt", "address-protected": "true". They are personal data. Nil when the message has none.
+	Facts map[string]string
+	// Noticed are the free-text items in which somebody has typed what looks like an address, a telephone number, an e-mail address or a
+	// number that identifies a person: see notice.
+	Noticed ItemSet
 }
 
 // Identifier is a number by which somebody knows a person. It is personal data: hash it, never log it.
@@ -128,6 +141,55 @@ type Undertaking struct {
 	EvidenceRef string
 	AssertedAt  string
 	TextVersion string
+
+	InformedOn  string // the day on which the person was told of this sharing: "2026-11-02"; empty when that is not said
+	NotInformed string // why the person was not told: "safety", "crime" (rule 003-4), or empty
+}
+
+// Exception is a claim that a transfer has to go although the agreements and consents do not let it (domain.md section 4.3). Somebody with
+// the role makes it, answers for it, and it is reviewed.
+type Exception struct {
+	Kind   string // "danger-to-life" (E1), "danger-to-another" (E2), "safeguarding" (E3), "crime-report" (E6), "break-glass" (E7)
+	Limb   string // E3: which limb of Sch 1 para 18 holds, "a", "b" or "c"
+	Person string // who decided, by the id that the sender's register entry gives them
+	At     string // when, RFC 3339
+	Record string // the sender's own reference of the written reasons
+
+	Necessary           bool   // it cannot be done with less
+	NoLessIntrusiveWay  bool   // E1, E2: rule 001-19
+	NoOtherBasis        bool   // E2: rule 001-21
+	Incapable           bool   // E1: the person cannot consent, physically or legally
+	Refused             bool   // the person has capacity and said no (E3a, E3b)
+	OthersAtRisk        bool   // E3b
+	SeriousCrime        bool   // E3b
+	Coercion            bool   // E3b: or a position of trust is abused
+	InformingRaisesRisk bool   // so the person is not told (rule 003-4)
+	Law                 string // E6: the Act and section
+}
+
+// Demand is an order, a statute or a request that somebody outside made of the sender (E4, E5), in the words of its instrument.
+type Demand struct {
+	Instrument string // "court-order", "statute", "regulator", "warrant" compel; "request" does not
+	Reference  string
+	By         string  // office of the officer who asks: "Detective Sergeant, Hertfordshire Constabulary"
+	Authority  string  // office of who authorised it
+	Law        string  // the power: "Health and Social Care Act 2008 s.64"
+	On         string  // "2026-11-02"
+	Items      ItemSet // exactly what is asked for
+	Person     string  // who at the sender decided that it must or may be met
+}
+
+// Secondary is what a message for planning or research says about the National Data Opt-Out (gate G11).
+type Secondary struct {
+	CheckedOn string // the day on which the opt-out was looked up; empty when it was not
+	OptedOut  bool   // somebody of this message has opted out
+	Support   string // approval under s.251 NHS Act 2006, or empty
+}
+
+// Review says that somebody at the sender has read what is written freely in the message and what is attached to it.
+type Review struct {
+	Person string // by the id that the sender's register entry gives them
+	At     string
 }
 
 // Consent is a consent event carried inside a message, about one of its subjects.

@@ -2,6 +2,21 @@ package contracts
 
 import "fmt"
 
+// Section is the JSON of a section of the message, as sent: of "carer", or of "cared_for", which is a list. It is not ok when the message
+// has no such section, and for members of the envelope, which are not about anybody. The caller must not change it.
+func (d *Document) Section(name string) (json []byte, ok bool) {
+	if len(d.nodes) == 0 {
+		return nil, false
+	}
+	quoted := []byte(`"` + name + `"`)
+	for i := 1; i < int(d.nodes[0].next); i = int(d.nodes[i].next) {
+		if n := &d.nodes[i]; sameText(n.name.of(d.Body), quoted) {
+			return n.value.of(d.Body), true
+		}
+	}
+	return nil, false
+}
+
 // Value is the JSON of the first occurrence of an item about a subject, as sent, and nil when it is absent.
 func (d *Document) Value(subject, item int) []byte {
 	for _, n := range d.nodes {

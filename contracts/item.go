@@ -22,6 +22,8 @@ type Item struct {
 	Offence    bool   // criminal-offence data, Art 10 UK GDPR
 	FreeText   bool   // people write what they like here
 	Identifier string // the scheme, when the item is a number by which somebody knows the person: "nhs-number"
+	Fact       string // the name under which its value is a fact that decisions turn on: "capacity"; empty for other items
+	Attachment bool   // documents as somebody wrote them: nobody knows what they say without reading them
 	Directive  bool   // tells the recipient how to treat the rest ("safe to contact?"); carried whenever its subject is
 }
 

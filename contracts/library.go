@@ -19,7 +19,7 @@ func compileLibrary(text []byte) (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
-	for _, name := range []string{"nhs-number", "partial-date"} {
+	for _, name := range []string{"base64", "nhs-number", "partial-date"} {
 		own := formatNamed(name)
 		compiler.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(v any) error {
 			if text, ok := v.(string); ok && !own.valid([]byte(text)) {

@@ -79,8 +79,9 @@ var (
 // is a *InvalidError listing every fault, or a *SyntaxError when the bytes are not one JSON value (malformed, duplicate key,
 // bad UTF-8, too deep).
 //
-// It is stricter than the schema in four ways: a number has at most 16 characters and no exponent, a date-time is one that
-// time.Time can hold, addresses and URIs are of the common forms, and a consent is about somebody who is in the message.
+// It is stricter than the schema in five ways: a number has at most 16 characters and no exponent, a date-time is one that
+// time.Time can hold, addresses and URIs are of the common forms, a consent is about somebody who is in the message, and a
+// demand asks for items that there are.
 func (c *Contract) Parse(body []byte) (*Document, error) { return c.parse(body, true) }
 
 // ParseDataset does the same for a message that Cut has made: required items may be missing, there is no envelope, and
@@ -125,7 +126,7 @@ func (p *program) reader(body []byte, whole bool) *reader {
 	r, ok := p.readers.Get().(*reader)
 	if !ok {
 		r = &reader{first: map[transfer.Role]int{}, met: map[transfer.Role]int{}}
-		r.anything = &schema{kinds: kindAny, item: noItem, maxItems: -1}
+		r.anything = &schema{kinds: kindAny, item: noItem, freeText: noItem, maxItems: -1, maxProperties: -1}
 		r.dec = jsontext.NewDecoder(&r.input)
 	}
 	r.input = *bytes.NewBuffer(body)
@@ -201,7 +202,7 @@ func (r *reader) value(s *schema, who person, name span) error {
 	case '0':
 		return r.number(s, raw)
 	case 't', 'f':
-		return r.boolean(s, kind == 't')
+		return r.boolean(s, who, kind == 't')
 	}
 	if s.kinds&kindNull == 0 {
 		return r.wrongKind(s)
@@ -216,11 +217,8 @@ func (r *reader) object(s *schema, who person, name span) error {
 	start := int(r.dec.InputOffset()) - 1
 	who = r.whose(s, who)
 	place := r.open(s, who, name, start)
-	switch s.slot {
-	case slotUndertaking:
-		r.doc.Undertaking = &Undertaking{}
-	case slotConsent:
-		r.doc.Consents = append(r.doc.Consents, Consent{})
+	if s.slot != nil && s.slot.open != nil {
+		s.slot.open(r)
 	}
 	var seen ItemSet
 	var others map[string]bool // names of an open object, or unknown ones
@@ -260,8 +258,13 @@ func (r *reader) object(s *schema, who person, name span) error {
 	}
 	end := int(r.dec.InputOffset())
 	r.close(place, end)
-	if s.slot == slotConsent {
-		r.doc.Consents[len(r.doc.Consents)-1].Body = r.body[start:end:end]
+	if s.slot != nil && s.slot.close != nil {
+		s.slot.close(r, r.body[start:end:end])
+	}
+	if n := s.maxProperties; n >= 0 && r.whole && seen.Len()+len(others) > n {
+		if err := r.fault("too-many", fmt.Sprintf("has more than %d members", n), "keep the ones that matter"); err != nil {
+			return err
+		}
 	}
 	if missing := s.required.Minus(seen); r.whole && !missing.Empty() {
 		return r.missing(s, missing)
@@ -376,7 +379,11 @@ func (r *reader) text(s *schema, who person, raw []byte) error {
 	case s.allowed != nil && !s.allowed[string(text)]:
 		return r.notAllowed(s)
 	}
-	r.keep(s, who, text)
+	if s.kept {
+		if err := r.keep(s, who, text); err != nil {
+			return err
+		}
+	}
 	if !r.whole {
 		return nil
 	}
@@ -413,8 +420,9 @@ func (r *reader) number(s *schema, raw []byte) error {
 	case s.kinds&kind == 0:
 		return r.wrongKind(s)
 	}
-	if s.slot == slotConsentPosition {
-		r.doc.Consents[len(r.doc.Consents)-1].Position, _ = strconv.Atoi(string(integer))
+	if s.slot != nil && s.slot.number != nil {
+		whole, _ := strconv.Atoi(string(integer))
+		s.slot.number(r, whole)
 	}
 	if s.minimum == nil && s.maximum == nil {
 		return nil
@@ -429,48 +437,56 @@ func (r *reader) number(s *schema, raw []byte) error {
 	return nil
 }
 
-func (r *reader) boolean(s *schema, value bool) error {
+func (r *reader) boolean(s *schema, who person, value bool) error {
 	switch {
 	case s.kinds&kindBoolean == 0:
 		return r.wrongKind(s)
 	case s.allowed != nil && !slices.Contains(s.allowedBool, value):
 		return r.notAllowed(s)
+	case s.slot != nil && s.slot.truth != nil:
+		s.slot.truth(r, value)
+	case s.fact != "":
+		r.fact(s, who, strconv.FormatBool(value))
 	}
 	return nil
 }
 
-// keep takes over what the hub itself reads: identifiers, the year of birth and the envelope.
-func (r *reader) keep(s *schema, who person, text []byte) {
+// keep takes over what the hub itself reads: identifiers, the year of birth, facts, what was noticed in free text, and the envelope.
+func (r *reader) keep(s *schema, who person, text []byte) error {
 	switch {
 	case s.identifier != "":
 		subject := &r.subjects[r.subject(who)]
 		subject.Identifiers = append(subject.Identifiers, Identifier{Scheme: s.identifier, Value: string(text)})
 	case s.born:
 		r.subjects[r.subject(who)].Born = string(text)
+	case s.fact != "":
+		r.fact(s, who, s.word(text))
+	case s.freeText != noItem && notice(text) != nothing:
+		subject := &r.subjects[r.subject(who)]
+		subject.Noticed = subject.Noticed.With(s.freeText)
+	case s.slot != nil && s.slot.text != nil:
+		return s.slot.text(r, text)
 	}
-	doc := r.doc
-	switch s.slot {
-	case slotMessageID:
-		doc.Envelope.MessageID = transfer.MessageID(text)
-	case slotCorrelationID:
-		doc.Envelope.CorrelationID = string(text)
-	case slotPurpose:
-		doc.Envelope.Purpose = transfer.Purpose(text)
-	case slotService:
-		doc.Envelope.Service = transfer.Service(text)
-	case slotRecipient:
-		doc.Envelope.Recipients = append(doc.Envelope.Recipients, transfer.PartnerID(text))
-	case slotBasis:
-		doc.Undertaking.Basis = string(text)
-	case slotEvidence:
-		doc.Undertaking.EvidenceRef = string(text)
-	case slotAsserted:
-		doc.Undertaking.AssertedAt = string(text)
-	case slotText:
-		doc.Undertaking.TextVersion = string(text)
-	case slotConsentRole:
-		doc.Consents[len(doc.Consents)-1].Role = transfer.Role(text)
+	return nil
+}
+
+// fact notes a fact about a person.
+func (r *reader) fact(s *schema, who person, value string) {
+	subject := &r.subjects[r.subject(who)]
+	if subject.Facts == nil {
+		subject.Facts = make(map[string]string)
 	}
+	subject.Facts[s.fact] = value
+}
+
+// word is text as a string; one that the schema lists costs nothing.
+func (s *schema) word(text []byte) string {
+	for _, choice := range s.choices {
+		if choice == string(text) {
+			return choice
+		}
+	}
+	return string(text)
 }
 
 // enter reads the bracket that opens an object or an array.

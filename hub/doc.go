@@ -12,6 +12,7 @@
 //	3  hub/bus  hub/delivery  adapters/*         JetStream; attempts, back-off, circuits; one adapter for each protocol
 //	2  hub/ledger (+audit)  hub/store  hub/seal  the disclosure log and its auditor; durable state on two engines; sealing
 //	1  hub/policy  hub/agreement  hub/consent  hub/dataset  hub/auth    pure: no I/O, no clock
+//	   hub/casebook                                                     the cases beside the agreements, played through policy
 //	0  hub/transfer  contracts  sharing-agreements                      vocabulary; schemas and their compiler; agreements
 //
 // # A reader's order

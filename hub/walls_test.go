@@ -41,7 +41,8 @@ var walls = map[string]wall{
 	"hub/auth":      {1, "hub/transfer"},
 	"hub/consent":   {1, "contracts hub/transfer"},
 	"hub/dataset":   {1, "contracts"},
-	"hub/policy":    {1, "contracts hub/agreement hub/consent hub/transfer"}, // it judges by the agreement and by what people have said
+	"hub/casebook":  {1, "contracts hub/agreement hub/consent hub/dataset hub/policy hub/transfer"}, // it plays a decision from the message to the cut
+	"hub/policy":    {1, "contracts hub/agreement hub/consent hub/transfer"},                        // it judges by the agreement and by what people have said
 
 	// Durable state.
 	"hub/seal":                    {2, "hub/transfer"},
@@ -58,8 +59,12 @@ var walls = map[string]wall{
 	"adapters/mailbox": {3, "hub/delivery hub/transfer"},                // each adapter carries parcels
 	"adapters/webhook": {3, "hub/delivery hub/transfer"},
 
+	// Decisions made again from the log.
+	"hub/replay": {3, "contracts hub/agreement hub/consent hub/ledger hub/policy hub/transfer"},
+
 	// The use cases.
-	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/delivery hub/ledger hub/policy hub/seal hub/store hub/transfer"},
+	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/delivery hub/ledger hub/policy hub/replay hub/seal" +
+		" hub/store hub/transfer"},
 
 	// HTTP in, and the same operation over NATS.
 	"hub/api": {4, "contracts hub/auth hub/bus hub/consent hub/exchange hub/ledger hub/policy hub/store hub/transfer"},
@@ -72,10 +77,11 @@ var walls = map[string]wall{
 	// checks by code of its own. `hub demo` and `hub bench` are partners, and reach the hub as partners do.
 	"cmd/partner/client": {6, "hub/auth hub/transfer"},
 	"cmd/partner":        {6, "cmd/partner/client hub/auth hub/transfer"},
-	"cmd/hub": {6, "cmd/partner/client contracts hub/agreement hub/auth hub/exchange hub/ledger hub/ledger/audit hub/server hub/store" +
-		" hub/transfer sharing-agreements"},
+	"cmd/hub": {6, "cmd/partner/client contracts hub/agreement hub/auth hub/casebook hub/exchange hub/ledger hub/ledger/audit hub/replay" +
+		" hub/server hub/store hub/transfer sharing-agreements"},
 
 	// What tests are made with.
+	"hub/seal/vaulttest":         {2, ""},
 	"hub/store/pgtest":           {2, ""},
 	"hub/store/storetest":        {2, "hub/ledger hub/seal hub/store hub/store/pgtest hub/transfer"},
 	"adapters/adaptertest":       {3, "hub/delivery hub/ledger hub/seal hub/transfer"},
@@ -86,6 +92,7 @@ var walls = map[string]wall{
 var apparatus = map[string]string{
 	"adapters/adaptertest":       "",
 	"cmd/partner/client/hubtest": "",
+	"hub/seal/vaulttest":         "",
 	"hub/store/pgtest":           "cmd/hub", // `hub bench --store postgres` measures on a server of its own
 	"hub/store/storetest":        "",
 }

@@ -4,7 +4,7 @@ package sharingagreements
 
 import "embed"
 
-// Files holds every county's partners.yaml and agreements, as agreement.Load reads them.
+// Files holds every county's partners.yaml, agreements and cases, as agreement.Load and casebook.Load read them.
 //
-//go:embed */partners.yaml */agreements/*.yaml
+//go:embed */partners.yaml */agreements/*.yaml */cases/*.yaml
 var Files embed.FS

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/samber/lo"
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/auth"
@@ -523,18 +524,25 @@ func (l *load) one(ctx context.Context) {
 	}
 }
 
+// What a recipient's system takes at once, and in how many requests.
+const (
+	batchSize  = 50
+	collectors = 4
+)
+
 // collectAll is the recipient: it polls its inbox and collects and acknowledges what it finds, until ctx ends and nothing waits.
 func (l *load) collectAll(ctx context.Context) error {
 	work := context.WithoutCancel(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()
+	busy := make(chan struct{}, collectors)
 	after, empty := "", 0
 	for empty < 2 {
 		asked, wait := time.Now(), time.Second
 		if ctx.Err() != nil {
 			wait = 0 // whatever was submitted has arrived, or was given up
 		}
-		page, err := l.age.Inbox(work, after, 200, wait)
+		page, err := l.age.Inbox(work, after, batchSize, wait)
 		if err != nil {
 			return err
 		}
@@ -545,55 +553,85 @@ func (l *load) collectAll(ctx context.Context) error {
 			continue
 		}
 		empty, after = 0, page.Next
-		for _, e := range page.Entries {
-			if l.claim(e.TransferID, asked) {
-				all.Go(func() { l.take(work, e.TransferID) })
-			}
+		if ids := l.claim(page.Entries, asked); len(ids) > 0 {
+			busy <- struct{}{}
+			all.Go(func() {
+				l.take(work, ids)
+				<-busy
+			})
 		}
 	}
 	return nil
 }
 
-// claim keeps an entry that two polls have shown from being collected twice. One that a poll shows which was asked for after its receipt has
-// been delivered again.
-func (l *load) claim(id transfer.TransferID, asked time.Time) bool {
+// claim gives the transfers of a page that no other has shown, so that none is collected twice. One that a poll shows which was asked for
+// after its receipt has been delivered again.
+func (l *load) claim(page []client.InboxEntry, asked time.Time) []transfer.TransferID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.seen[id]; !known {
-		l.seen[id] = 0
-		return true
+	var ids []transfer.TransferID
+	for _, e := range page {
+		id := e.TransferID
+		if _, known := l.seen[id]; !known {
+			l.seen[id] = 0
+			ids = append(ids, id)
+		} else if at, done := l.received[id]; done && at.Before(asked) {
+			l.seen[id]++
+		}
 	}
-	if at, done := l.received[id]; done && at.Before(asked) {
-		l.seen[id]++
-	}
-	return false
+	return ids
 }
 
-func (l *load) take(ctx context.Context, id transfer.TransferID) {
-	answer, err := l.post(ctx, l.age, "/v1/inbox/"+string(id)+"/collect", nil)
+// take collects transfers and acknowledges them.
+func (l *load) take(ctx context.Context, ids []transfer.TransferID) {
+	answer, err := l.post(ctx, l.age, "/v1/inbox/collect", []byte(`{"transfer_ids":["`+joined(ids, `","`)+`"]}`))
 	if err != nil {
 		l.fail(err)
 		return
 	}
-	if !bytes.Contains(answer, []byte(`"dataset":{`)) || field(answer, "transfer_id") != string(id) {
-		l.fail(fmt.Errorf("transfer %s was collected without its dataset", id))
+	ids = l.given(answer, `{"status":200,"body":{"disclosure":{"transfer_id":"`, `,"dataset":{`, len(ids))
+	if len(ids) == 0 {
 		return
 	}
-	receipt := []byte(`{"contract":"receipt/1","status":"received","at":"` + time.Now().UTC().Format(time.RFC3339) + `"}`)
-	if _, err := l.post(ctx, l.age, "/v1/transfers/"+string(id)+"/receipts", receipt); err != nil {
+	rest := `","contract":"receipt/1","status":"received","at":"` + time.Now().UTC().Format(time.RFC3339) + `"}`
+	answer, err = l.post(ctx, l.age, "/v1/receipts", []byte(`{"receipts":[{"transfer_id":"`+joined(ids, rest+`,{"transfer_id":"`)+rest+`]}`))
+	if err != nil {
 		l.fail(err)
 		return
 	}
+	ids = l.given(answer, `{"status":201,"body":{"transfer_id":"`, `"state":"received"`, len(ids))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen[id]++
-	l.received[id] = time.Now()
-	if arrived, waits := l.waiting[id]; waits {
-		close(arrived)
-		delete(l.waiting, id)
-	} else {
-		l.early[id] = true
+	for _, id := range ids {
+		l.seen[id]++
+		l.received[id] = time.Now()
+		if arrived, waits := l.waiting[id]; waits {
+			close(arrived)
+			delete(l.waiting, id)
+		} else {
+			l.early[id] = true
+		}
 	}
+}
+
+// given finds the transfers that an answer to a batch, as the hub writes it, gives out: each result that begins with opening has the id next
+// and holds proof.
+func (l *load) given(answer []byte, opening, proof string, asked int) []transfer.TransferID {
+	var out []transfer.TransferID
+	for _, result := range bytes.Split(answer, []byte(opening))[1:] {
+		id, rest, _ := bytes.Cut(result, []byte(`"`))
+		if rest, _, _ = bytes.Cut(rest, []byte(`{"status":`)); bytes.Contains(rest, []byte(proof)) {
+			out = append(out, transfer.TransferID(id))
+		}
+	}
+	if len(out) != asked {
+		l.fail(fmt.Errorf("of a batch of %d transfers %d were given", asked, len(out)))
+	}
+	return out
+}
+
+func joined(ids []transfer.TransferID, between string) string {
+	return strings.Join(lo.Map(ids, func(id transfer.TransferID, _ int) string { return string(id) }), between)
 }
 
 func (l *load) fail(err error) {

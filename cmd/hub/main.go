@@ -31,6 +31,7 @@ type cli struct {
 	Demo  demoCmd  `cmd:"" group:"Run a hub" help:"Start a hub of its own and play a story with real partner clients."`
 	Serve serveCmd `cmd:"" group:"Run a hub" help:"Run the hub until it is told to stop."`
 	Conf  confCmd  `cmd:"" group:"Run a hub" name:"config" help:"Check or print the configuration."`
+	Keys  keysCmd  `cmd:"" group:"Run a hub" help:"List the hub's own keys, rotate them, or have a key management service guard them."`
 
 	Partner   partnerCmd   `cmd:"" group:"Partners and agreements" help:"List partners, enrol a system's keys, suspend or restore a partner."`
 	Agreement agreementCmd `cmd:"" group:"Partners and agreements" help:"Check agreements, or explain one in plain English."`

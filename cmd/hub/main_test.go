@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
 
+	"referralhub/cmd/partner/client"
+	"referralhub/hub/seal/vaulttest"
 	"referralhub/hub/transfer"
 )
 
@@ -67,6 +70,7 @@ func TestHub(t *testing.T) {
 			"terminate":  terminate,
 			"tamper":     tamper,
 			"setenv":     setenv,
+			"vault":      vault,
 		},
 	})
 }
@@ -137,6 +141,18 @@ func setenv(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
+// vault starts a stand-in for Vault that holds a key named hub, and sets what a client of Vault reads in the environment.
+func vault(ts *testscript.TestScript, _ bool, _ []string) {
+	v, err := vaulttest.New("hub")
+	ts.Check(err)
+	ts.Defer(v.Close)
+	ts.Check(os.WriteFile(ts.MkAbs("vault.pem"), v.Authority(), 0o600))
+	ts.Setenv("VAULT_ADDR", v.URL())
+	ts.Setenv("VAULT_CACERT", ts.MkAbs("vault.pem"))
+	ts.Setenv("VAULT_TOKEN", v.Token)
+	ts.Setenv("VAULT_MAX_RETRIES", "0")
+}
+
 // tamper does to a hub's database what somebody with access to the disk could do.
 func tamper(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sql.Open("sqlite", filepath.Join(ts.MkAbs(args[0]), "hub.db"))
@@ -175,22 +191,27 @@ func changed(ts *testscript.TestScript, db *sql.DB, query string, args ...any) i
 func TestBenchFindsWhatIsLostAndWhatCameTwice(t *testing.T) {
 	l := &load{seen: map[transfer.TransferID]int{}, received: map[transfer.TransferID]time.Time{}, submitted: map[transfer.TransferID]bool{}}
 	start := time.Now()
+	page := func(id transfer.TransferID) []client.InboxEntry { return []client.InboxEntry{{TransferID: id}} }
 	for _, id := range []transfer.TransferID{"whole", "twice", "polled twice", "lost"} {
 		l.submitted[id] = true
 		if id == "lost" {
 			continue
 		}
-		if !l.claim(id, start) {
-			t.Fatalf("%s is not for collecting", id)
+		if got := l.claim(page(id), start); !slices.Equal(got, []transfer.TransferID{id}) {
+			t.Fatalf("of a page with %s these are for collecting: %v", id, got)
 		}
 		l.seen[id], l.received[id] = 1, start.Add(time.Second)
 	}
-	if l.claim("polled twice", start) || l.claim("twice", start.Add(2*time.Second)) {
-		t.Error("one transfer is collected twice")
+	if again := slices.Concat(l.claim(page("polled twice"), start), l.claim(page("twice"), start.Add(2*time.Second))); len(again) != 0 {
+		t.Errorf("collected twice: %v", again)
 	}
 	submitted, once, missing, duplicated := l.tally()
 	if submitted != 4 || once != 2 || missing != 1 || duplicated != 1 {
 		t.Errorf("%d submitted, %d once, %d missing, %d duplicated", submitted, once, missing, duplicated)
+	}
+	answer := `{"results":[{"status":200,"body":{"id":"a","dataset":{}}},{"status":200,"body":{"id":"b"}},{"status":404,"problem":{"dataset":{}}}]}`
+	if got := l.given([]byte(answer), `{"status":200,"body":{"id":"`, `"dataset":{`, 3); !slices.Equal(got, []transfer.TransferID{"a"}) || l.firstError() == nil {
+		t.Errorf("given were %v, and it says %v", got, l.firstError())
 	}
 	for _, f := range []figures{{Missing: 1, LogVerified: true}, {Duplicated: 1, LogVerified: true}, {}} {
 		if f.sound() {

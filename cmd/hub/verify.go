@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
+	"referralhub/hub/replay"
 	"referralhub/hub/server"
 	"referralhub/hub/store"
 )
@@ -22,6 +24,8 @@ type verifyCmd struct {
 	Dir  string   `help:"Verify an exported log in this folder instead of the hub's own." type:"existingdir" placeholder:"DIR"`
 	Key  []string `help:"File with the log's verifier key: keys/log.vkey in the hub's data folder when left out. Once for each log." type:"existingfile" placeholder:"FILE"`
 	Seen []string `help:"A checkpoint that was kept, to show that the log has only grown since." type:"existingfile" placeholder:"FILE"`
+
+	Redecide bool `help:"Make every past decision again from the log, and say which would come out otherwise. Exit 0 only if none would."`
 }
 
 // Help is what `hub verify --help` says besides.
@@ -31,7 +35,12 @@ func (verifyCmd) Help() string {
 	hub verify
 	hub log checkpoint > monday.checkpoint
 	hub verify --seen monday.checkpoint
-	hub verify --dir log-export --key log.vkey`
+	hub verify --dir log-export --key log.vkey
+
+With --redecide every decision and release is made again on what its leaf and the leaves before it say, under the agreements as they stood then. One
+that comes out otherwise is drift: a text that was changed under its number, another register, or other rules in a newer hub.
+
+	hub verify --redecide`
 }
 
 // Run audits every log of the store, or one exported log, from the data alone.
@@ -60,7 +69,55 @@ func (c *verifyCmd) Run(e *env) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
-	return c.all(e, st, verifiers, seen)
+	if err := c.all(e, st, verifiers, seen); err != nil {
+		return err
+	}
+	logs := map[string]ledger.Source{}
+	origins, err := st.Origins(e.ctx)
+	if err != nil {
+		return err
+	}
+	for _, origin := range origins {
+		logs[origin] = st.Log(e.ctx, origin)
+	}
+	return c.again(e, cfg, logs)
+}
+
+// again makes the decisions of whole logs again, when that is asked for.
+func (c *verifyCmd) again(e *env, cfg server.Config, logs map[string]ledger.Source) error {
+	if !c.Redecide {
+		return nil
+	}
+	x, err := e.registerOf(cfg)
+	if err != nil {
+		return err
+	}
+	failed := false
+	for _, origin := range slices.Sorted(maps.Keys(logs)) {
+		shown := 0
+		done, err := replay.Redecide(e.ctx, logs[origin], x, func(d replay.Drift) error {
+			if shown++; shown <= audit.MaxProblems {
+				fmt.Fprintln(e.stdout, "DRIFT:", d)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("log %s: %w", origin, err)
+		}
+		for _, ref := range done.Rewritten {
+			fmt.Fprintf(e.stdout, "note: the file of %s is not byte for byte the one that decisions were made under\n", ref)
+		}
+		failed = failed || done.Drifts > 0
+		if done.Drifts > 0 {
+			fmt.Fprintf(e.stdout, "Log %s: %d of %s would come out otherwise.\n", origin, done.Drifts, client.Count(done.Decisions, "decision"))
+		} else {
+			fmt.Fprintf(e.stdout, "Log %s: %s made again, and none comes out otherwise.\n", origin, client.Count(done.Decisions, "decision"))
+		}
+	}
+	if failed {
+		return errFailed
+	}
+	return nil
 }
 
 func (c *verifyCmd) verifiers(cfg server.Config) ([]note.Verifier, error) {
@@ -106,7 +163,7 @@ func (c *verifyCmd) exported(e *env, seen [][]byte) error {
 	if !show(e, report) {
 		return errFailed
 	}
-	return nil
+	return c.again(e, cfg, map[string]ledger.Source{report.Origin: src})
 }
 
 // all audits every log that is there, and every log of which somebody has a key: one that is gone is a finding too.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/google/renameio/v2/maybe"
 
 	"referralhub/cmd/partner/client"
 )
@@ -123,7 +123,7 @@ func verify(ctx context.Context, s *session, hub *client.Client, now client.Chec
 }
 
 // replace writes a file whole or not at all.
-func replace(name string, text []byte) error { return renameio.WriteFile(name, text, 0o600) }
+func replace(name string, text []byte) error { return maybe.WriteFile(name, text, 0o600) }
 
 // discard takes back the empty file that was made for what did not come.
 func discard(name string, err error) error { return errors.Join(err, os.Remove(name)) }

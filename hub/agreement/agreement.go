@@ -111,12 +111,43 @@ type Flow struct {
 	Members     []transfer.PartnerID // who delivers Service
 	Basis       Basis                // the sender's
 	Push        bool                 // the dataset itself may be pushed; otherwise a thin notice goes and the recipient collects
-	FreeText    bool                 // free-text items may be listed
-	Attachments bool
-	Frequency   string // "event", "daily", ...; empty when the paper does not say
+	FreeText    Leave                // whether free-text items may be listed
+	Attachments Leave                // whether attachments may be
+	Frequency   string               // "event", "daily", ...; empty when the paper does not say
+	When        *Condition           // the clause applies only where this holds; nil: always
+	Secondary   bool                 // its purpose is beyond the care of the person: gate G11
+	Told        bool                 // only where the person was told of it (rule 000-7)
+	Compelled   bool                 // only what a demand asks for, and only for a demand (rule 001-7, E4, E5)
+	AccessOnly  bool                 // the recipient may look, under its contract, and gets no copy: nothing is ever sent
+	Figures     Figures              // for figures about many people
+	Objection   time.Duration        // how long people have to object after they were told, before anything goes; 0: no such window
+	Onward      Onward
 	Required    contracts.ItemSet
 	Allowed     contracts.ItemSet // includes Required and every transformed item
 	Transform   map[int]contracts.Transform
+}
+
+// Leave is whether a clause lets what people write freely, or attach, go.
+type Leave string
+
+// The leaves. Without one, nothing of the kind may be listed.
+const (
+	Never    Leave = ""
+	Reviewed Leave = "reviewed" // once somebody at the sender has read it
+	Always   Leave = "always"
+)
+
+// Figures says how counts of people are blurred before they leave (domain.md section 4.5, P1). The zero value is a clause that is not about
+// figures.
+type Figures struct {
+	Below int // a count under this is suppressed
+	Round int // others are rounded to the nearest multiple of this
+}
+
+// Onward says to whom the recipient may pass on what it gets, and for what.
+type Onward struct {
+	To       []transfer.PartnerID // empty: to nobody
+	Purposes []transfer.Purpose   // empty: for the clause's own purpose
 }
 
 // Basis is why a purpose is lawful.
@@ -177,6 +208,8 @@ type Purpose struct {
 	Benefits   string
 	Basis      Basis
 	PerParty   map[transfer.PartnerID]Basis // parties that rely on something else than Basis
+	BeyondCare bool                         // planning, research and the like: Flow.Secondary (gate G11)
+	OptOut     string                       // how the National Data Opt-Out is respected, or the approval under s.251 in its place
 	Prohibited []string                     // uses ruled out: "marketing"
 	Consent    ConsentModel
 }

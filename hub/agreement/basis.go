@@ -16,13 +16,20 @@ var (
 	confidences = []string{"explicit-consent", "implied-consent", "statute", "public-interest"}
 )
 
-// purposes are the purpose codes of domain.md section 2.2. Marketing and sale are not among them: no agreement can cover
+// purposes are the purpose codes, most of them of domain.md section 2.2. Marketing and sale are not among them: no agreement can cover
 // them (rules 000-2, 001-6, 002-6).
 var purposes = []string{
 	"referral.service", "carers-assessment", "young-carer-assessment", "advocacy", "navigation", "dementia-support",
 	"home-safety-visit", "safeguarding", "emergency", "contract-monitoring", "contract-case", "quality-feedback",
 	"legal-order", "regulator", "crime", "secondary-planning", "research",
+	// Sharing that the source notices describe and section 2.2 has no code for.
+	"magazine", "it-support", "benefits", "housing", "legal-representation", "family", "provider-change", "safeguarding-board",
+	"integrated-dataset", "school-support",
 }
+
+// beyondCare are the purposes that are not for the care of the person whose data it is, unless the agreement says otherwise: the National
+// Data Opt-Out applies to them (domain.md section 2.5, gate G11). Contract monitoring is about figures, and feedback about the service.
+var beyondCare = []string{"secondary-planning", "research", "integrated-dataset"}
 
 // funderPurposes report to whoever pays for a service. A contract with the payer is no contract with the data subject, so
 // Art 6(1)(b) does not cover them (domain.md section 12, item 6).
@@ -75,16 +82,22 @@ func (b Basis) NeedsAPD() bool {
 	return part != 0 && needs(b.Schedule1) || needs(b.Offence)
 }
 
-// ClaimableBy reports whether a body of that kind can claim the Art 6 basis: public tasks are for public bodies, and those
-// have no legitimate interests in performing them, recognised or not (Art 6(1), last sentence; notes to domain.md 4.2).
-func (b Basis) ClaimableBy(k transfer.Kind) bool {
+// ClaimableBy reports whether a partner can claim the Art 6 basis: public tasks are for public bodies, and those have no legitimate
+// interests in performing them, recognised or not (Art 6(1), last sentence; notes to domain.md 4.2). Another body has a public task where a
+// statutory function was conferred on it, and then the basis has to name that function as its law (Art 6(3)).
+func (b Basis) ClaimableBy(p *transfer.Partner) bool {
 	switch b.Article6 {
 	case "e":
-		return k.PublicBody()
+		return p.Kind.PublicBody() || slices.ContainsFunc(p.Functions, b.restsOn)
 	case "f", "ea":
-		return !k.PublicBody()
+		return !p.Kind.PublicBody()
 	}
 	return true
+}
+
+// restsOn reports whether the law of the basis is a statutory function, or a subsection of it.
+func (b Basis) restsOn(function string) bool {
+	return b.Statute == function || strings.HasPrefix(b.Statute, function+"(")
 }
 
 // String names the basis the way people cite it.
@@ -150,7 +163,8 @@ func (c *compiler) pairing(w *basisWords, b Basis) {
 			"Art 9(2)(%s) needs a condition of DPA 2018 Schedule 1 Part %d (s.10)", b.Article9, part)
 	case (b.Article9 == "b" || b.Article9 == "j") && n >= 6 && n <= 28:
 		c.warn(w.Schedule1.place, "schedule1-mismatch", fmt.Sprintf("Name a paragraph from %d to %d.", first, last),
-			"Art 9(2)(%s) pairs with Part %d, and %s is in Part 2; special-category items will not go", b.Article9, part, b.Schedule1)
+			"Art 9(2)(%s) pairs with Part %d, and %s is in Part 2, as notice 001 has it by mistake (rules 001-24 and 001-25); special-category items will not go",
+			b.Article9, part, b.Schedule1)
 	default:
 		c.fault(w.Schedule1.place, "schedule1-mismatch", fmt.Sprintf("Name a paragraph from %d to %d.", first, last),
 			"Art 9(2)(%s) pairs with DPA 2018 Schedule 1 Part %d, and %s is not in it (s.10)", b.Article9, part, b.Schedule1)
@@ -161,10 +175,14 @@ func (c *compiler) pairing(w *basisWords, b Basis) {
 func (c *compiler) purpose(e *purposeEntry) Purpose {
 	p := Purpose{
 		Code: transfer.Purpose(e.Code.value), Aim: e.Aim.value, Necessity: e.Necessity.value, Benefits: e.Benefits.value,
+		BeyondCare: slices.Contains(beyondCare, e.Code.value), OptOut: e.OptOut.value,
 		Basis: c.basis(&e.Basis.basisWords), PerParty: make(map[transfer.PartnerID]Basis), Prohibited: values(e.Prohibited),
 		Consent: ConsentModel{
 			Form: e.Consent.Form.value, OnRefusal: e.Consent.OnRefusal.value, OnWithdrawal: e.Consent.OnWithdrawal.value,
 		},
+	}
+	if e.BeyondCare != nil {
+		p.BeyondCare = e.BeyondCare.value
 	}
 	switch code := e.Code.value; {
 	case code == "marketing" || code == "sale" || strings.HasPrefix(code, "marketing."):
@@ -183,7 +201,7 @@ func (c *compiler) purpose(e *purposeEntry) Purpose {
 	for _, w := range c.basesOf(e) {
 		if w.Article6.value == "b" && slices.Contains(funderPurposes, e.Code.value) {
 			c.warn(w.Article6.place, "basis-b-not-subject-contract", "Declare another basis.",
-				"Art 6(1)(b) is about a contract with the data subject, not with a funder")
+				"Art 6(1)(b) is about a contract with the data subject, not with a funder, although notice 001 has it so (rule 001-16)")
 		}
 	}
 	return p
@@ -202,20 +220,29 @@ func (c *compiler) basesOf(e *purposeEntry) []*basisWords {
 func (c *compiler) claims(e *purposeEntry, p *Purpose, parties []transfer.PartnerID) {
 	for _, id := range parties {
 		partner, known := c.partners[id]
-		b := p.BasisFor(id)
-		if !known || !slices.Contains(kinds, string(partner.Kind)) || b.ClaimableBy(partner.Kind) {
+		if !known || !slices.Contains(kinds, string(partner.Kind)) {
 			continue
 		}
-		at := e.Basis.Article6.place
+		if c.parties[id].Role == "processor" || partner.Kind == transfer.Individuals {
+			continue // a processor stands on the basis of whom it works for, and people at home on none (Art 2(2)(a))
+		}
+		b, written := p.BasisFor(id), &e.Basis.basisWords
 		for i := range e.Basis.PerParty {
 			if e.Basis.PerParty[i].Party.value == string(id) {
-				at = e.Basis.PerParty[i].Article6.place
+				written = &e.Basis.PerParty[i].basisWords
 			}
+		}
+		if b.Article9 == "g" && paragraphNumber(b.Schedule1) == 6 && !partner.Kind.PublicBody() && len(partner.Functions) == 0 {
+			c.warn(written.Schedule1.place, "schedule1-not-public", "Name another paragraph, or put the function that was conferred on it on the register.",
+				"para 6 is for functions that a law confers, and %s is a %s; notice 001 claims it all the same (rule 001-23)", id, partner.Kind)
+		}
+		if b.ClaimableBy(partner) {
+			continue
 		}
 		remedy := "Public bodies rely on (e) for their tasks: declare it for " + string(id) + " under per_party."
 		if b.Article6 == "e" {
-			remedy = "Only public bodies have public tasks: declare another basis for " + string(id) + " under per_party."
+			remedy = "Declare another basis for " + string(id) + " under per_party, or put the statutory function that was conferred on it on the register."
 		}
-		c.fault(at, "basis-not-available", remedy, "%s is a %s and cannot claim Art 6(1)(%s)", id, partner.Kind, b.Article6)
+		c.fault(written.Article6.place, "basis-not-available", remedy, "%s is a %s and cannot claim Art 6(1)(%s)", id, partner.Kind, b.Article6)
 	}
 }

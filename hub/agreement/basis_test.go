@@ -53,7 +53,7 @@ func TestWhoCanClaimWhat(t *testing.T) {
 		"e": {true, false}, "ea": {false, true}, "f": {false, true},
 	} {
 		b := agreement.Basis{Article6: article6}
-		if b.ClaimableBy(transfer.Council) != want.council || b.ClaimableBy(transfer.Charity) != want.charity {
+		if b.ClaimableBy(&transfer.Partner{Kind: transfer.Council}) != want.council || b.ClaimableBy(&transfer.Partner{Kind: transfer.Charity}) != want.charity {
 			t.Errorf("(%s): want council %v, charity %v", article6, want.council, want.charity)
 		}
 	}

@@ -55,7 +55,7 @@
 //	    delivers: hertswise       # the service that they deliver together; optional
 //	    partners: [age-uk-hertfordshire, hils]
 //
-//	purposes:                     # by the codes of domain.md section 2.2
+//	purposes:                     # by their codes: see Purposes
 //	  referral.service:
 //	    aim: To let the member who can help support the carer.
 //	    necessity: The member has to reach the carer and to know what caring asks of them.
@@ -71,6 +71,9 @@
 //	      statute: Care Act 2014 s.10 # the law behind (c) and (e)
 //	      per_party:              # who relies on something else says all of it again; the sender's basis governs a flow
 //	        hertfordshire-county-council: {article6: e, article9: h, schedule1: para 2, statute: Care Act 2014 s.10}
+//	    beyond_care: false        # planning, research: the National Data Opt-Out applies; see Purposes
+//	    opt_out: The list is checked before each extract. # how the opt-out is respected, or the approval under s.251 NHS Act 2006 that
+//	                              # stands in its place; needed beyond care where items that tell who somebody is go as they are
 //	    prohibited: [marketing, sale]                     # optional
 //	    consent:                                          # optional
 //	      form: hertswise-consent/1
@@ -79,7 +82,7 @@
 //
 //	item_sets:                    # optional: a flow may list its items itself
 //	  hertswise:
-//	    carer:                    # carer, cared_for, child, household, absent_parent, professional; who is left out stays out
+//	    carer:                    # carer, cared_for, child, household, absent_parent, professional or nobody; who is left out stays out
 //	      required: [carer.name.family]       # a transfer without them is held
 //	      allowed: [carer.name.*, carer.phones, carer.condition]
 //	      transformed:                        # sent as less than it says: year, outward-postcode or pseudonym
@@ -92,12 +95,22 @@
 //	    messages: referral/1      # one message type or several; the items have to be in each
 //	    purpose: referral.service
 //	    service: hertswise        # optional: only for this service
-//	    delivery: collect         # collect: the recipient hears that something waits; push: the dataset itself is sent
+//	    delivery: collect         # collect: the recipient hears that something waits; push: the dataset itself is sent;
+//	                              # access: it may look, under its contract, and gets no copy, so nothing is ever sent
 //	    items: hertswise          # an item set, or one written out here
-//	    free_text: false          # whether free-text items may be listed; false when left out
-//	    frequency: event          # event, daily, weekly, monthly, quarterly, yearly or ad-hoc; optional
-//	    attachments: false        # reserved: no message type carries any, and true is refused
-//	    # when: a condition       # reserved: conditions are not evaluated yet, so one that is given is refused
+//	    # The rest of a flow is optional; each key makes it stricter, or says more of the paper.
+//	    free_text: reviewed       # whether free-text items may be listed: true, false (when left out), or reviewed: they wait
+//	                              # until somebody at the sender has read them
+//	    attachments: false        # the same for attachments
+//	    frequency: event          # event, daily, weekly, monthly, quarterly, yearly or ad-hoc
+//	    when: caring_role.hours_per_week != "0-19" # the clause applies only where this holds: see Conditions
+//	    otherwise: Carers of fewer than twenty hours are helped by the information line. # what the caseworker reads where it does not
+//	    told: true                # only where the person was told of this sharing (rule 000-7)
+//	    objection: 28d            # nothing goes before people have had so long to object, from the day they were told: a number and d or w
+//	    compelled: false          # true: only for a demand that compels, and no more than it asks for (rule 001-7)
+//	    onward:                   # to whom the recipient may pass on what it gets; to nobody when left out
+//	      to: [members]           # groups, and partners of the register
+//	      purposes: [referral.service] # when left out: for the purpose of the flow
 //
 //	retention:
 //	  - items: hertswise          # an item set; left out: everything
@@ -115,6 +128,45 @@
 //	breach: {notify_within: 24h, reports_to_ico: age-uk-hertfordshire, contact: {office: Data Protection Lead}}
 //	governance: {review_every: 1y, termination: Three months' notice., audit: Yearly., training: Yearly.}
 //
+// # Purposes
+//
+// The codes of domain.md section 2.2: referral.service, carers-assessment, young-carer-assessment, advocacy, navigation, dementia-support,
+// home-safety-visit, safeguarding, emergency, contract-monitoring, contract-case, quality-feedback, legal-order, regulator, crime,
+// secondary-planning and research; and for what the notices describe besides: magazine, it-support, benefits, housing,
+// legal-representation, family, provider-change, safeguarding-board, integrated-dataset and school-support. Marketing and sale are not among
+// them. Secondary-planning, research and integrated-dataset are beyond the care of the person unless beyond_care says otherwise.
+//
+// # Figures
+//
+// A report of figures about many people is a message type of its own, whose items are about nobody. Its flows say how counts are blurred:
+//
+//	flows:
+//	  - id: report
+//	    from: age-uk-hertfordshire
+//	    to: hertfordshire-county-council
+//	    messages: aggregate/1
+//	    purpose: contract-monitoring
+//	    delivery: collect
+//	    figures: {below: 5, round: 5} # a count under 5 is suppressed, others are rounded to the nearest 5; round is optional
+//	    items:
+//	      nobody: {allowed: [report.title, report.period, report.measures]}
+//
+// # Conditions
+//
+// A condition is an expression of CEL (cel.dev) that comes to true or false. It sees the sections of the message by their names (carer,
+// cared_for, which is a list, referral, risks, advocacy, ...), with the types of the contract, and the words purpose, service, sender and
+// recipient:
+//
+//	when: carer.magazine.post                                    # a boolean
+//	when: advocacy.type in ["care-act", "imca"]                  # one of several words
+//	when: cared_for.exists(p, p.lives_with_carer)                # of somebody in a list
+//	when: has(young_carer.social_care_status) && size(young_carer.social_care_status) > 0
+//	when: recipient != "pohwer" || purpose == "advocacy"
+//
+// What a message leaves out makes a condition unknown, unless has() asks first; and where it is unknown the clause does not apply, any more
+// than where it is false. Free text, identifiers and what tells one person from another cannot stand in a condition: the disclosure log keeps
+// what each condition came to.
+//
 // # Items
 //
 // Names are those of the contract. A wildcard stands at the end of a path, as in carer.name.*, and reaches ordinary items
@@ -127,7 +179,8 @@
 //	partners:
 //	  - id: hils
 //	    name: Hertfordshire Independent Living Services # as on the agreement
-//	    kind: charity             # council, nhs, fire-and-rescue, charity, advocacy, housing, company, regulator or operator
+//	    kind: charity             # council, nhs, fire-and-rescue, charity, advocacy, housing, company, regulator, government, police, court,
+//	                              # school, board, individuals (reached through a partner's own staff) or operator
 //	    ods: 8AB12                # ods, charity and company: the numbers that it has
 //	    charity: "1234567"
 //	    company: "01234567"
@@ -141,6 +194,15 @@
 //	        algorithms: [ES256, EdDSA] # of its signatures: never none, never an HMAC
 //	        scopes: [referrals:send, inbox:read]
 //	    delivery: {adapter: webhook, url: "https://hils.example/hub"} # left out: a mailbox
+//	    # successor: age-uk-hertfordshire # who has taken its work over: from then on nothing goes from it or to it; optional
+//	    profile:                  # where this body is stricter than the law; optional
+//	      special_on_legal_grounds: true # special-category data never goes out on consent alone (rule 002-3)
+//	      parent_below: 18        # below this age a parent's consent is needed beside the child's own
+//	    dspt: {status: standards-met, expires: 2027-06-30} # Data Security and Protection Toolkit: approaching-standards,
+//	                              # standards-met or standards-exceeded, and the last day on which that counts; optional
+//	    people:                   # who may decide for it on the hub; optional
+//	      - {id: dpl-1, office: Data Protection Lead, roles: [dpl]} # caseworker, dpl, safeguarding-lead, caldicott-guardian, practitioner
+//	    functions: [Care Act 2014 s.67] # statutory functions conferred on a body that is not a public one: they let it claim Art 6(1)(e)
 //
 // # Faults
 //
@@ -150,14 +212,18 @@
 //   - of the form: syntax, one-document, too-long, no-anchors, key, unknown-key, duplicate-key, missing-key, empty-value,
 //     empty-list, type, format, vocabulary, file-name;
 //   - of names: unknown-partner, not-a-party, unknown-item, item-of-another-role, unknown-item-set, unknown-service,
-//     unknown-purpose, undeclared-purpose, unknown-message, ambiguous-name, duplicate-partner, duplicate-system, duplicate-party,
-//     duplicate-service, duplicate-flow, duplicate-version, supersedes, source, county, system-id, webhook-url;
+//     unknown-purpose, undeclared-purpose, unknown-message, ambiguous-name, duplicate-partner, duplicate-system, duplicate-person,
+//     duplicate-party, duplicate-service, duplicate-flow, duplicate-version, supersedes, successor, source, county, system-id, webhook-url;
 //   - of the law: purpose-prohibited, basis-not-available, lia-missing, statute-missing, apd-missing, article9-missing,
-//     schedule1-missing, schedule1-mismatch, offence-missing, end-after-contract, review-after-end, dates;
-//   - of what may flow: direction, to-itself, free-text, required-wildcard, transform-wildcard, transform, when-unsupported,
-//     attachments-unsupported;
-//   - warnings: schedule1-mismatch where public notices make the same mistake ((b) and (j) with Part 2), schedule1-idle,
-//     basis-b-not-subject-contract, signed-late, ended, review-due, review-overdue, supersedes, unused.
+//     schedule1-missing, schedule1-mismatch, offence-missing, compelled, opt-out-missing, processor-contract, retention-missing,
+//     end-after-contract, review-after-end, dates;
+//   - of what may flow: direction, to-itself, free-text, attachments, no-reviewer, required-wildcard, transform-wildcard, transform, figures,
+//     told, onward, otherwise, condition, condition-item, condition-word, condition-cost, unusable, contradiction;
+//   - warnings: schedule1-mismatch and schedule1-not-public where public notices make the same mistake, schedule1-idle,
+//     basis-b-not-subject-contract, condition-constant, unusable for some of a group, signed-late, ended, review-due, review-overdue,
+//     supersedes, unused.
+//
+// The folder testdata/broken has an agreement for each of them, and faults.txt beside it what is printed.
 //
 // # Versions
 //

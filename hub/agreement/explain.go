@@ -6,12 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/samber/lo"
+
 	"referralhub/contracts"
 	"referralhub/hub/transfer"
 )
 
 // Explain says in plain English what an agreement permits, for somebody who signs it and reads no YAML: who, why, on what
-// ground, what goes, what never goes, until when and what happens to it. Wildcards are written out, so that the reader sees
+// ground, what goes, what stays, until when and what happens to it. Wildcards are written out, so that the reader sees
 // every item. The index gives the partners' legal names and the later versions.
 func Explain(a *Agreement, x *Index) string {
 	w := &writer{index: x}
@@ -29,11 +31,21 @@ func Explain(a *Agreement, x *Index) string {
 	for i := range a.Purposes {
 		w.purpose(&a.Purposes[i])
 	}
-	for _, f := range a.Flows {
+	for _, f := range clauses(a) {
 		w.flow(f)
 	}
 	w.until(a, x)
 	w.afterwards(a)
+	w.signatures(a)
+	return w.String()
+}
+
+// ExplainFlow says what one clause permits, and on what ground: what somebody wants to read who asks about one transfer.
+func ExplainFlow(f *Flow, x *Index) string {
+	w := &writer{index: x}
+	w.paragraph("%s, clause %s of %s. %s", f.Agreement.Title, f.ID[strings.Index(f.ID, "#")+1:], f.Agreement.Ref(), statusWords[f.Agreement.Status])
+	w.paragraph("The ground is %s.", ground(f.Basis))
+	w.flow(f)
 	return w.String()
 }
 
@@ -86,12 +98,14 @@ var roleWords = map[transfer.Role]string{
 	transfer.Household:    "other adults of the household",
 	transfer.AbsentParent: "a parent who lives elsewhere",
 	transfer.Professional: "the referrer and other professionals, in their work",
+	transfer.Nobody:       "nobody in particular: figures about many people",
 }
 
 var transformWords = map[contracts.Transform]string{
 	contracts.YearOnly:        "the year only",
 	contracts.OutwardPostcode: "the first half only",
 	contracts.Pseudonymise:    "replaced by a number that only the recipient sees",
+	contracts.SmallNumbers:    "small counts suppressed, the others rounded",
 }
 
 var (
@@ -110,6 +124,9 @@ func (w *writer) purpose(p *Purpose) {
 	w.paragraph("The ground is %s.", ground(p.Basis))
 	for _, id := range sortedKeys(p.PerParty) {
 		w.item("%s relies on %s.", w.name(id), ground(p.PerParty[id]))
+	}
+	if p.BeyondCare {
+		w.paragraph("It is beyond the care of the person, so the National Data Opt-Out applies. %s", p.OptOut)
 	}
 	if len(p.Prohibited) > 0 {
 		w.paragraph("It may never be used for %s.", list(p.Prohibited, "or"))
@@ -158,61 +175,152 @@ func (w *writer) flow(f *Flow) {
 		service = fmt.Sprintf(" in the service %s", f.Service)
 	}
 	way := "The recipient is told that something waits, and collects it."
-	if f.Push {
+	switch {
+	case f.Push:
 		way = "The data itself is sent to the recipient."
+	case f.AccessOnly:
+		way = "The recipient may look at it under its contract, and gets no copy: nothing is sent."
 	}
 	who := fmt.Sprintf("%s may send to %s", w.partners(f.From), w.partners(f.To))
 	if len(f.From) > 1 && slices.Equal(f.From, f.To) {
 		who = fmt.Sprintf("%s may send to one another", w.partners(f.From))
 	}
 	w.paragraph("%s, for %s%s. %s", who, f.Purpose, service, way)
+	w.limits(f)
 	if f.Contract == nil {
 		w.paragraph("%d items may go.", f.Allowed.Len())
 		return
 	}
 	var uncovered []string
-	var never contracts.ItemSet
+	var directives, stays contracts.ItemSet
 	for _, role := range transfer.Roles() {
-		var goes, stays contracts.ItemSet
+		var goes, rest contracts.ItemSet
 		for _, item := range f.Contract.Items {
 			switch {
 			case item.Role != role:
-			case f.Allowed.Has(item.Index):
-				goes = goes.With(item.Index)
+			case !f.Allowed.Has(item.Index):
+				rest = rest.With(item.Index)
+			case item.Directive:
+				directives = directives.With(item.Index)
 			default:
-				stays = stays.With(item.Index)
+				goes = goes.With(item.Index)
 			}
 		}
-		if goes.Empty() {
-			if !stays.Empty() {
-				uncovered = append(uncovered, roleWords[role])
-			}
-			continue
+		switch {
+		case !goes.Empty():
+			stays = stays.Or(rest)
+			w.paragraph("About %s:", roleWords[role])
+			w.catalogue(f, goes)
+		case !rest.Empty():
+			uncovered = append(uncovered, roleWords[role])
 		}
-		never = never.Or(stays)
-		w.paragraph("About %s:", roleWords[role])
-		w.catalogue(f, goes, true)
+	}
+	if !directives.Empty() {
+		var ds []string
+		for i := range directives.All() {
+			name := f.Contract.Items[i].Name
+			ds = append(ds, words(name[strings.LastIndex(name, ".")+1:]))
+		}
+		w.paragraph("With it goes how to treat people: %s.", list(lo.Uniq(ds), "and"))
 	}
 	if f.Basis.Article6 == "a" {
 		w.paragraph(`Everybody decides for themselves: what is about a person goes only with the consent of that person. Of a
 			person cared for who has not been asked, no more goes than the relation to the carer and the broad condition.`)
 	}
-	w.heading("What never goes: " + f.ID)
-	if len(uncovered) > 0 {
-		w.paragraph("Anything about %s.", list(uncovered, "or"))
+	w.stays(f, stays, uncovered)
+}
+
+// clauses gives the flows of an agreement with those put together that one clause was split into, because its senders stand on different ground.
+func clauses(a *Agreement) []*Flow {
+	var whole []*Flow
+	for _, f := range a.Flows {
+		i := slices.IndexFunc(whole, func(g *Flow) bool {
+			return g.ID == f.ID && g.Contract == f.Contract && (g.Basis.Article6 == "a") == (f.Basis.Article6 == "a")
+		})
+		if i < 0 || f.Contract == nil {
+			whole = append(whole, lo.ToPtr(*f))
+			continue
+		}
+		whole[i].From = slices.Concat(whole[i].From, f.From)
 	}
-	if !never.Empty() {
-		w.paragraph("About the people named above:")
-		w.catalogue(f, never, false)
+	return whole
+}
+
+// limits says what a clause asks for besides, and what it forbids.
+func (w *writer) limits(f *Flow) {
+	if c := f.When; c != nil {
+		w.item("It applies only where %s (written as: %s). Elsewhere: %s", c.words, c.Source, c.Otherwise)
+	}
+	if f.Compelled {
+		w.item("It goes only where an order or a law demands it, and no more of it than is demanded.")
+	}
+	if f.Told {
+		w.item("It goes only where the person was told of this sharing.")
+	}
+	if f.Objection > 0 {
+		w.item("Nothing goes before the person has had %d days to object, from the day they were told.", int(f.Objection.Hours()/24))
+	}
+	if f.FreeText == Reviewed {
+		w.item("What people have written freely goes once somebody at the sender has read it.")
+	}
+	if f.Attachments == Reviewed {
+		w.item("Documents go once somebody at the sender has read them.")
+	}
+	if g := f.Figures; g != (Figures{}) {
+		rounded := ""
+		if g.Round > 0 {
+			rounded = fmt.Sprintf(" Others are rounded to the nearest %d.", g.Round)
+		}
+		w.item("Counts of people under %d are suppressed.%s", g.Below, rounded)
+	}
+	switch {
+	case f.AccessOnly:
+	case len(f.Onward.To) == 0:
+		w.item("The recipient may pass it on to nobody.")
+	case len(f.Onward.Purposes) == 0:
+		w.item("The recipient may pass it on to %s, for the same purpose.", w.partners(f.Onward.To))
+	default:
+		w.item("The recipient may pass it on to %s, for %s.", w.partners(f.Onward.To), list(spelt(f.Onward.Purposes), "or"))
 	}
 }
 
-// catalogue lists items by the section of the message that they stand in: one line for each section. A section of which
-// nothing is sent is not spelt out.
-func (w *writer) catalogue(f *Flow, set contracts.ItemSet, sent bool) {
+// stays says what a clause does not let go. It names what is sensitive; a page that named all of it would be read by nobody.
+func (w *writer) stays(f *Flow, set contracts.ItemSet, uncovered []string) {
+	if set.Empty() && len(uncovered) == 0 {
+		return
+	}
+	counts := make(map[string]int)
+	var whole []string
+	for i := range set.All() {
+		section, _, _ := strings.Cut(f.Contract.Items[i].Name, ".")
+		if counts[section]++; counts[section] == countIn(f.Contract, section) {
+			whole = append(whole, words(section))
+		}
+	}
+	var sensitive contracts.ItemSet
+	for i := range set.All() {
+		item := f.Contract.Items[i]
+		section, _, _ := strings.Cut(item.Name, ".")
+		if counts[section] < countIn(f.Contract, section) && (item.Special || item.Offence || item.Identifier != "" || item.FreeText) {
+			sensitive = sensitive.With(i)
+		}
+	}
+	w.paragraph("Whatever is not listed stays where it is. That is, among other things,")
+	if len(uncovered) > 0 {
+		w.item("anything about %s.", list(uncovered, "or"))
+	}
+	if len(whole) > 0 {
+		w.item("anything of the sections %s.", list(whole, "and"))
+	}
+	if !sensitive.Empty() {
+		w.catalogue(&Flow{Contract: f.Contract}, sensitive)
+	}
+}
+
+// catalogue lists items by the section of the message that they stand in: one line for each section.
+func (w *writer) catalogue(f *Flow, set contracts.ItemSet) {
 	var sections []string
 	lines := make(map[string][]string)
-	counts := make(map[string]int)
 	for i := range set.All() {
 		item := f.Contract.Items[i]
 		section, rest, _ := strings.Cut(item.Name, ".")
@@ -224,7 +332,7 @@ func (w *writer) catalogue(f *Flow, set contracts.ItemSet, sent bool) {
 		if f.Required.Has(i) {
 			label += " [always]"
 		}
-		if how, ok := f.Transform[i]; ok && sent {
+		if how, ok := f.Transform[i]; ok {
 			label += " [" + transformWords[how] + "]"
 		}
 		line := lines[section]
@@ -240,13 +348,8 @@ func (w *writer) catalogue(f *Flow, set contracts.ItemSet, sent bool) {
 			line = append(line, label)
 		}
 		lines[section] = line
-		counts[section]++
 	}
 	for _, section := range sections {
-		if !sent && counts[section] == countIn(f.Contract, section) {
-			w.item("%s: anything.", words(section))
-			continue
-		}
 		w.item("%s: %s.", words(section), strings.Join(lines[section], ", "))
 	}
 }
@@ -297,6 +400,19 @@ func (w *writer) afterwards(a *Agreement) {
 	w.say(a.Complaints.Route, "Complaints: %s", a.Complaints.Route)
 	w.say(a.Breach.NotifyWithin, "A breach is told to the other parties within %s.", span(a.Breach.NotifyWithin))
 	w.say(a.Governance.Termination, "Ending it: %s", a.Governance.Termination)
+}
+
+// signatures leaves room for the people who sign, and says which bytes they sign for.
+func (w *writer) signatures(a *Agreement) {
+	w.heading("Signatures")
+	w.paragraph("This page says in English what the file %s says, whose digest is %s.", a.File, a.Digest)
+	for _, p := range a.Parties {
+		office := ""
+		if p.Signatory != "" {
+			office = ", " + p.Signatory
+		}
+		w.item("For %s%s: ____________________ on ____________", w.name(p.Partner), office)
+	}
 }
 
 // writer lays out plain text for a page of lineWidth columns.

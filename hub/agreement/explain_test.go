@@ -17,7 +17,7 @@ func TestExplain(t *testing.T) {
 	const golden = "testdata/explain/care.txt"
 	m := files(t)
 	edit(t, m, careFile, "    delivery: collect\n    items: care\n", "    delivery: collect\n    free_text: true\n    items: care\n")
-	edit(t, m, careFile, "carer.condition, carer.phones]\n", "carer.condition, carer.phones, carer.name.story]\n")
+	edit(t, m, careFile, "carer.condition, carer.phones]\n", "carer.condition, carer.phones, referral.reason]\n")
 	m["herts/agreements/care.v2.yaml"] = m[careFile]
 	edit(t, m, "herts/agreements/care.v2.yaml", "version: 1", "version: 2")
 	edit(t, m, "herts/agreements/care.v2.yaml", "starts: 2026-01-01", "starts: 2027-01-01")

@@ -22,6 +22,29 @@ type partnerEntry struct {
 	Suspended text          `yaml:"suspended"`
 	Systems   []systemEntry `yaml:"systems"`
 	Delivery  deliveryEntry `yaml:"delivery"`
+	Successor text          `yaml:"successor"`
+	Profile   profileEntry  `yaml:"profile"`
+	DSPT      *dsptEntry    `yaml:"dspt"`
+	People    []personEntry `yaml:"people"`
+	Functions []text        `yaml:"functions"`
+}
+
+type profileEntry struct {
+	SpecialOnLegalGrounds flag   `yaml:"special_on_legal_grounds"`
+	ParentBelow           number `yaml:"parent_below"`
+}
+
+type dsptEntry struct {
+	place
+	Status  text `yaml:"status,required"`
+	Expires date `yaml:"expires,required"`
+}
+
+type personEntry struct {
+	place
+	ID     text   `yaml:"id,required"`
+	Office text   `yaml:"office,required"`
+	Roles  []text `yaml:"roles,required"`
 }
 
 type partnerDPL struct {
@@ -118,6 +141,8 @@ type purposeEntry struct {
 	Necessity  text         `yaml:"necessity,required"`
 	Benefits   text         `yaml:"benefits"`
 	Basis      basisEntry   `yaml:"basis,required"`
+	BeyondCare *flag        `yaml:"beyond_care"`
+	OptOut     text         `yaml:"opt_out"`
 	Prohibited []text       `yaml:"prohibited"`
 	Consent    consentEntry `yaml:"consent"`
 }
@@ -161,6 +186,7 @@ type itemSet struct {
 	Household    *roleItems `yaml:"household"`
 	AbsentParent *roleItems `yaml:"absent_parent"`
 	Professional *roleItems `yaml:"professional"`
+	Nobody       *roleItems `yaml:"nobody"`
 }
 
 type itemSetEntry struct {
@@ -182,24 +208,52 @@ type transformEntry struct {
 
 type flowEntry struct {
 	place
-	ID          text      `yaml:"id,required"`
-	From        []text    `yaml:"from,required"`
-	To          []text    `yaml:"to,required"`
-	Messages    []text    `yaml:"messages,required"`
-	Purpose     text      `yaml:"purpose,required"`
-	Service     text      `yaml:"service"`
-	Delivery    text      `yaml:"delivery,required"`
-	Items       flowItems `yaml:"items,required"`
-	FreeText    flag      `yaml:"free_text"`
-	Attachments flag      `yaml:"attachments"`
-	Frequency   text      `yaml:"frequency"`
-	When        text      `yaml:"when"`
+	ID          text          `yaml:"id,required"`
+	From        []text        `yaml:"from,required"`
+	To          []text        `yaml:"to,required"`
+	Messages    []text        `yaml:"messages,required"`
+	Purpose     text          `yaml:"purpose,required"`
+	Service     text          `yaml:"service"`
+	Delivery    text          `yaml:"delivery,required"`
+	Items       flowItems     `yaml:"items,required"`
+	FreeText    leave         `yaml:"free_text"`
+	Attachments leave         `yaml:"attachments"`
+	Frequency   text          `yaml:"frequency"`
+	When        text          `yaml:"when"`
+	Otherwise   text          `yaml:"otherwise"`
+	Told        flag          `yaml:"told"`
+	Compelled   flag          `yaml:"compelled"`
+	Objection   text          `yaml:"objection"`
+	Figures     *figuresEntry `yaml:"figures"`
+	Onward      *onwardEntry  `yaml:"onward"`
+}
+
+// figuresEntry says how counts are blurred.
+type figuresEntry struct {
+	place
+	Below number `yaml:"below,required"`
+	Round number `yaml:"round"`
+}
+
+// onwardEntry says to whom the recipient may pass on what it gets.
+type onwardEntry struct {
+	place
+	To       []text `yaml:"to,required"`
+	Purposes []text `yaml:"purposes"`
 }
 
 // flowItems is the name of an item set, or a set written out.
 type flowItems struct {
 	itemSet
 	Name text `yaml:",scalar"`
+}
+
+// start is where the items of a clause begin.
+func (i *flowItems) start() place {
+	if !i.Name.empty() {
+		return i.Name.place
+	}
+	return i.itemSet.place
 }
 
 type retentionEntry struct {

@@ -10,37 +10,16 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
-	"referralhub/hub/transfer"
 )
 
 // today is the day on which the stories happen.
 var today = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 const careFile = "herts/agreements/care.v1.yaml"
-
-// referral is a contract small enough to be seen whole.
-func referral(t transfer.MessageType) (*contracts.Contract, bool) {
-	c := &contracts.Contract{Type: t, Items: []contracts.Item{
-		{Name: "carer.name.given", Role: transfer.Carer, Category: "identity"},
-		{Name: "carer.name.family", Role: transfer.Carer, Category: "identity"},
-		{Name: "carer.born", Role: transfer.Carer, Category: "identity"},
-		{Name: "carer.phones", Role: transfer.Carer, Category: "contact"},
-		{Name: "carer.nhs_number", Role: transfer.Carer, Category: "identity", Identifier: "nhs-number"},
-		{Name: "carer.condition", Role: transfer.Carer, Category: "health", Special: true},
-		{Name: "carer.offences", Role: transfer.Carer, Category: "offence", Offence: true},
-		{Name: "carer.name.story", Role: transfer.Carer, Category: "narrative", FreeText: true},
-		{Name: "carer.safe_to_contact", Role: transfer.Carer, Category: "safeguarding", Directive: true},
-		{Name: "cared_for.relation", Role: transfer.CaredFor, Category: "relationship"},
-		{Name: "cared_for.name", Role: transfer.CaredFor, Category: "identity"},
-		{Name: "children.name", Role: transfer.Child, Category: "identity"},
-	}}
-	for i := range c.Items {
-		c.Items[i].Index = i
-	}
-	return c, t == "referral/1"
-}
 
 // files gives the agreement and register of the stories, for a test to change.
 func files(t testing.TB) fstest.MapFS {
@@ -73,7 +52,7 @@ func edit(t testing.TB, m fstest.MapFS, name, old, new string) {
 // loaded loads files in which no fault is expected.
 func loaded(t testing.TB, m fs.FS) *agreement.Index {
 	t.Helper()
-	x, faults, err := agreement.LoadWith(m, today, referral)
+	x, faults, err := agreement.Load(m, today)
 	if err != nil || x == nil {
 		t.Fatalf("load: %v %v", err, faults)
 	}
@@ -97,4 +76,21 @@ func itemNames(f *agreement.Flow, set contracts.ItemSet) []string {
 	}
 	slices.Sort(ns)
 	return ns
+}
+
+// compare compares what was printed with a golden file.
+func compare(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", golden, diff)
+	}
 }

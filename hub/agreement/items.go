@@ -8,7 +8,9 @@ import (
 	"referralhub/hub/transfer"
 )
 
-var transforms = []string{string(contracts.YearOnly), string(contracts.OutwardPostcode), string(contracts.Pseudonymise)}
+var transforms = spelt([]contracts.Transform{
+	contracts.YearOnly, contracts.OutwardPostcode, contracts.Pseudonymise, contracts.SmallNumbers,
+})
 
 // items resolves a clause's items in its contract. It reports whether the clause has items at all; each unknown name is a
 // fault of its own.
@@ -30,6 +32,8 @@ func (c *compiler) items(e *flowEntry, f *Flow) bool {
 			c.roleItems(part.role, part.items, f)
 		}
 	}
+	c.withoutNotes(f)
+	c.blur(f)
 	if f.Allowed.Empty() && set.place != (place{}) && !c.faulted(set.place) {
 		c.fault(set.place, "empty-list", "Say what may go.", "no item is listed")
 	}
@@ -46,6 +50,7 @@ func (s *itemSet) parts() []rolePart {
 	return []rolePart{
 		{transfer.Carer, s.Carer}, {transfer.CaredFor, s.CaredFor}, {transfer.Child, s.Child},
 		{transfer.Household, s.Household}, {transfer.AbsentParent, s.AbsentParent}, {transfer.Professional, s.Professional},
+		{transfer.Nobody, s.Nobody},
 	}
 }
 
@@ -80,6 +85,9 @@ func (c *compiler) roleItems(role transfer.Role, listed *roleItems, f *Flow) {
 			if how == contracts.Pseudonymise && item.Identifier == "" {
 				c.fault(e.How.place, "transform", "Pseudonymise identifiers, or leave the item out.", "%s is not an identifier", item.Name)
 			}
+			if how == contracts.SmallNumbers && !c.counts(f.Contract, item) {
+				c.fault(e.How.place, "transform", "Leave the item as it is, or leave it out.", "%s is no table of counts", item.Name)
+			}
 			f.Allowed = f.Allowed.With(item.Index)
 			f.Transform[item.Index] = how
 		}
@@ -97,6 +105,46 @@ func (c *compiler) directives(role transfer.Role, f *Flow) {
 	}
 }
 
+// blur makes sure that no count goes as it is where a clause says how counts are blurred.
+func (c *compiler) blur(f *Flow) {
+	for i := range f.Allowed.All() {
+		if f.Figures != (Figures{}) && c.counts(f.Contract, f.Contract.Items[i]) {
+			f.Transform[i] = contracts.SmallNumbers
+		}
+	}
+}
+
+// counts reports whether an item is a table that counts people: a list whose entries have a count.
+func (c *compiler) counts(contract *contracts.Contract, item contracts.Item) bool {
+	s := c.shapeOf(contract, item)
+	return s != nil && s.element != nil && s.element.members["count"] != nil
+}
+
+// withoutNotes takes out again what is written freely about how to treat a person, where nobody can tell who the person is and so nobody will
+// treat them at all: it would tell who it is.
+func (c *compiler) withoutNotes(f *Flow) {
+	if !f.Secondary || len(c.telling(f)) > 0 {
+		return
+	}
+	for i := range f.Allowed.All() {
+		if item := f.Contract.Items[i]; item.Directive && item.FreeText {
+			f.Allowed = f.Allowed.Minus(contracts.ItemSet{}.With(i))
+		}
+	}
+}
+
+// telling names the items of a clause that tell who somebody is and go as they are, apart from the directives that go along.
+func (c *compiler) telling(f *Flow) []string {
+	var telling []string
+	for i := range f.Allowed.All() {
+		item := f.Contract.Items[i]
+		if _, cut := f.Transform[i]; !cut && !item.Directive && c.identifies(f.Contract, item) {
+			telling = append(telling, item.Name)
+		}
+	}
+	return telling
+}
+
 // resolve finds the items that a name or wildcard stands for. "carer.name.*" stands for every ordinary item below carer.name:
 // a wildcard never reaches special-category data, offence data or free text, which somebody has to have named.
 func (c *compiler) resolve(t text, role transfer.Role, f *Flow) []contracts.Item {
@@ -106,7 +154,7 @@ func (c *compiler) resolve(t text, role transfer.Role, f *Flow) []contracts.Item
 	if prefix, wild := strings.CutSuffix(t.value, "*"); wild {
 		var matched []contracts.Item
 		for _, item := range f.Contract.Items {
-			if strings.HasPrefix(item.Name, prefix) && item.Role == role && !item.Special && !item.Offence && !item.FreeText {
+			if strings.HasPrefix(item.Name, prefix) && item.Role == role && !item.Special && !item.Offence && !item.FreeText && !item.Attachment {
 				matched = append(matched, item)
 			}
 		}
@@ -132,7 +180,10 @@ func (c *compiler) resolve(t text, role transfer.Role, f *Flow) []contracts.Item
 	case item.Role != role:
 		c.fault(t.place, "item-of-another-role", "List it under "+string(item.Role)+".", "%s is about the %s", item.Name, item.Role)
 		return nil
-	case item.FreeText && !f.FreeText:
+	case item.Attachment && f.Attachments == Never:
+		c.fault(t.place, "attachments", "Write attachments: reviewed in the flow, or take the item out.",
+			"%s are documents, where anything may stand, and flow %s does not allow them", item.Name, f.ID)
+	case item.FreeText && !item.Attachment && f.FreeText == Never:
 		c.fault(t.place, "free-text", "Write free_text: true in the flow, or take the item out.",
 			"%s is free text, where anything may be written, and flow %s does not allow it", item.Name, f.ID)
 	}

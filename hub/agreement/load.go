@@ -21,9 +21,7 @@ import (
 //
 // The index is nil when a fault is worse than a warning: a hub must not start on half of what was signed. The error is about
 // reading root, never about what is written there.
-func Load(root fs.FS, at time.Time) (*Index, []Fault, error) { return load(root, at, contracts.For) }
-
-func load(root fs.FS, at time.Time, lookup func(transfer.MessageType) (*contracts.Contract, bool)) (*Index, []Fault, error) {
+func Load(root fs.FS, at time.Time) (*Index, []Fault, error) {
 	london, err := time.LoadLocation("Europe/London")
 	if err != nil {
 		return nil, nil, fmt.Errorf("load agreements: %w", err)
@@ -32,7 +30,10 @@ func load(root fs.FS, at time.Time, lookup func(transfer.MessageType) (*contract
 	if err != nil {
 		return nil, nil, fmt.Errorf("load agreements: %w", err)
 	}
-	c := &compiler{lookup: lookup, partners: make(map[transfer.PartnerID]*transfer.Partner), at: at, london: london}
+	c := &compiler{
+		partners: make(map[transfer.PartnerID]*transfer.Partner), at: at, london: london,
+		languages: make(map[*contracts.Contract]*language),
+	}
 	for _, name := range registers {
 		body, err := fs.ReadFile(root, name)
 		if err != nil {
@@ -44,6 +45,7 @@ func load(root fs.FS, at time.Time, lookup func(transfer.MessageType) (*contract
 			c.register(&f)
 		}
 	}
+	c.checkSuccessors()
 	var made []*Agreement
 	for _, name := range agreements {
 		body, err := fs.ReadFile(root, name)
@@ -63,6 +65,7 @@ func load(root fs.FS, at time.Time, lookup func(transfer.MessageType) (*contract
 		}
 	}
 	c.versions(made)
+	c.contradictions()
 	sortFaults(c.faults)
 	c.faults = slices.Compact(c.faults) // a set that two flows use is resolved twice
 	if slices.ContainsFunc(c.faults, func(f Fault) bool { return !f.Warning }) {

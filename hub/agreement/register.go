@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"referralhub/hub/transfer"
 )
@@ -14,8 +15,10 @@ var (
 	kinds = []string{
 		string(transfer.Council), string(transfer.NHS), string(transfer.FireAndRescue), string(transfer.Charity),
 		string(transfer.Advocacy), string(transfer.Housing), string(transfer.Company), string(transfer.Regulator),
-		string(transfer.Operator),
+		string(transfer.Government), string(transfer.Police), string(transfer.Court), string(transfer.School),
+		string(transfer.Board), string(transfer.Individuals), string(transfer.Operator),
 	}
+	dsptStatuses = []string{"approaching-standards", "standards-met", "standards-exceeded"}
 	// algorithms are asymmetric: with "none" or an HMAC anybody who can verify an assertion could make one.
 	algorithms = []string{"EdDSA", "ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"}
 	scopes     = []string{
@@ -53,7 +56,22 @@ func (c *compiler) register(f *registerFile) {
 			Location:  e.Location.value,
 			Safeguard: e.Safeguard.value,
 			Suspended: !e.Suspended.empty(), SuspendedReason: e.Suspended.value,
-			Delivery: c.delivery(&e.Delivery),
+			Delivery:  c.delivery(&e.Delivery),
+			Successor: transfer.PartnerID(e.Successor.value),
+			Profile: transfer.Profile{
+				SpecialOnLegalGrounds: e.Profile.SpecialOnLegalGrounds.value, ParentBelow: e.Profile.ParentBelow.value,
+			},
+			People: c.people(e), Functions: values(e.Functions),
+		}
+		if e.DSPT != nil {
+			p.DSPT = transfer.DSPT{Status: c.oneOf(e.DSPT.Status, "status of the toolkit", dsptStatuses)}
+			if day := e.DSPT.Expires.value; !day.IsZero() {
+				p.DSPT.Expires = day.Format(time.DateOnly)
+			}
+		}
+		if e.Profile.ParentBelow.value > 18 {
+			c.fault(e.Profile.ParentBelow.place, "format", "Write an age up to 18: from then on nobody needs a parent.",
+				"%d is no age of a child", e.Profile.ParentBelow.value)
 		}
 		c.wellFormed(e.ODS, ods, "An ODS code has three to six capitals and digits.")
 		c.wellFormed(e.Charity, charity, "A charity number has six to eight digits.")
@@ -63,7 +81,59 @@ func (c *compiler) register(f *registerFile) {
 		c.wellFormed(e.Location, country, `Write an ISO 3166 country code, such as "GB".`)
 		p.Systems = c.systems(e, id)
 		c.partners[id] = p
+		if !e.Successor.empty() {
+			c.successors = append(c.successors, successor{c.file, id, e.Successor})
+		}
 	}
+}
+
+// successor is a claim of the register that waits until all of it has been read.
+type successor struct {
+	file string
+	of   transfer.PartnerID
+	name text
+}
+
+// checkSuccessors follows the successors of every partner: each is on the register, and none comes round to where it began.
+func (c *compiler) checkSuccessors() {
+	for _, s := range c.successors {
+		c.file = s.file
+		if _, known := c.partner(s.name); !known {
+			continue
+		}
+		seen := map[transfer.PartnerID]bool{s.of: true}
+		for id := transfer.PartnerID(s.name.value); id != ""; {
+			if seen[id] {
+				c.fault(s.name.place, "successor", "Name the body that does the work today, or leave it out.",
+					"whoever follows the successors of %s comes round to %s again", s.of, id)
+				break
+			}
+			seen[id] = true
+			p, known := c.partners[id]
+			if !known {
+				break // reported where it is named
+			}
+			id = p.Successor
+		}
+	}
+}
+
+// people reads who may act for a partner. The log names them by id, so an id is a word of the partner's own and no address.
+func (c *compiler) people(e *partnerEntry) []transfer.Person {
+	var people []transfer.Person
+	for _, p := range e.People {
+		c.wellFormed(p.ID, slug, `Write a word of your own, such as "dpl-1": the log names the person by it.`)
+		if slices.ContainsFunc(people, func(q transfer.Person) bool { return q.ID == p.ID.value }) && !p.ID.empty() {
+			c.fault(p.ID.place, "duplicate-person", "Give each an id of their own.", "%s is given twice", p.ID)
+			continue
+		}
+		person := transfer.Person{ID: p.ID.value, Office: p.Office.value}
+		for _, role := range c.eachOf(p.Roles, "role of staff", spelt(transfer.StaffRoles())) {
+			person.Roles = append(person.Roles, transfer.StaffRole(role))
+		}
+		people = append(people, person)
+	}
+	return people
 }
 
 // wellFormed checks the form of a value that is given.

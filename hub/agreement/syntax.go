@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -34,6 +35,11 @@ type (
 	flag struct {
 		place
 		value bool
+	}
+	// leave is whether something may go: "true", "reviewed" or "false".
+	leave struct {
+		place
+		value Leave
 	}
 	// date is a civil date, "2026-01-01". It becomes an instant in the compiler.
 	date struct {
@@ -74,6 +80,20 @@ func (f *flag) read(s string, at place) string {
 	return ""
 }
 
+func (l *leave) read(s string, at place) string {
+	l.place = at
+	switch s {
+	case "true":
+		l.value = Always
+	case "reviewed":
+		l.value = Reviewed
+	case "false":
+	default:
+		return "true, false or reviewed"
+	}
+	return ""
+}
+
 func (d *date) read(s string, at place) string {
 	v, err := time.Parse(time.DateOnly, s)
 	d.value, d.place = v, at
@@ -91,6 +111,7 @@ func (d *date) read(s string, at place) string {
 // written as a mapping. A field tagged `yaml:",scalar"` takes the whole value when it is written as a scalar.
 type decoder struct {
 	file   string
+	body   []byte // of file
 	faults []Fault
 }
 
@@ -112,6 +133,7 @@ func (d *decoder) decode(body []byte, into any) bool {
 		d.fault(start, "too-long", "Split it.", "the file has %d bytes and may have %d", len(body), maxFileBytes)
 		return false
 	}
+	d.body = body
 	f, err := parser.ParseBytes(body, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at, detail := start, err.Error()
@@ -131,6 +153,47 @@ func (d *decoder) decode(body []byte, into any) bool {
 	}
 	d.fill(docs[0].Body, reflect.ValueOf(into).Elem())
 	return true
+}
+
+// inside finds the place in the file of a place in a text, given as a line from 1 and a column from 0. YAML folds and indents long texts, and
+// changes nothing but white space by that: so it counts what is not white space.
+func (d *decoder) inside(t text, line, column int) place {
+	ahead := 0
+	for i, l := range strings.Split(t.value, "\n") {
+		for j, r := range []rune(l) {
+			if (i+1 < line || i+1 == line && j < column) && !unicode.IsSpace(r) {
+				ahead++
+			}
+		}
+	}
+	lines := strings.Split(string(d.body), "\n")
+	at := t.place
+	var quote rune
+	if rest := []rune(lines[at.line-1])[at.column-1:]; len(rest) > 0 {
+		switch rest[0] {
+		case '|', '>':
+			at = place{at.line + 1, 1}
+		case '"', '\'':
+			quote = rest[0]
+			at.column++
+		}
+	}
+	for ; at.line <= len(lines); at = (place{at.line + 1, 1}) {
+		for rest := []rune(lines[at.line-1]); at.column <= len(rest); at.column++ {
+			r := rest[at.column-1]
+			if unicode.IsSpace(r) {
+				continue
+			}
+			if ahead == 0 {
+				return at
+			}
+			ahead--
+			if quote == '"' && r == '\\' || quote == '\'' && r == '\'' {
+				at.column++ // the character that is escaped
+			}
+		}
+	}
+	return t.place
 }
 
 func placeOf(t *token.Token) place {
@@ -200,7 +263,7 @@ func (d *decoder) fillLeaf(n ast.Node, l leaf) {
 		if _, null := n.(*ast.NullNode); null {
 			d.fault(at, "empty-value", "Write a value, or leave the key out.", "nothing is written here")
 		} else {
-			d.fault(at, "type", "Write a single value.", "this should be one value and is a list or a mapping")
+			d.fault(at, "type", "Write a single value, in quotes if it has a colon.", "this should be one value and is a list or a mapping")
 		}
 		return
 	}

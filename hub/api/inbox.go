@@ -3,11 +3,14 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/samber/lo"
 
 	"referralhub/contracts"
@@ -104,6 +107,74 @@ func (s *server) collect(r *http.Request, by auth.Principal) (answer, error) {
 	return answer{body: out.Bytes()}, nil
 }
 
+// collectBatch releases several transfers. Each is decided again and logged by itself. The answer is put together by hand, so that every
+// dataset stays byte for byte as it was digested.
+func (s *server) collectBatch(r *http.Request, by auth.Principal) (answer, error) {
+	ids, err := s.batchOfIDs(r)
+	if err != nil {
+		return answer{}, err
+	}
+	known := lo.Filter(ids, func(id transfer.TransferID, _ int) bool { return isID(string(id)) })
+	collected := make(map[transfer.TransferID]exchange.Collected, len(known))
+	for i, c := range s.Exchange.CollectAll(r.Context(), by, known, int(s.batchBytes())) {
+		collected[known[i]] = c
+	}
+	out := []byte(`{"results":[`)
+	for i, id := range ids {
+		c, asked := collected[id]
+		if !asked {
+			c.Err = exchange.ErrNotYours
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if out, err = s.appendCollected(out, r, c); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{body: append(out, "]}"...)}, nil
+}
+
+func (s *server) appendCollected(out []byte, r *http.Request, c exchange.Collected) ([]byte, error) {
+	if c.Err == nil {
+		whole, err := c.Parcel.AppendJSON(append(out, `{"status":200,"body":`...))
+		if err == nil {
+			return append(whole, '}'), nil
+		}
+		c.Err = err
+	}
+	return s.result(r, answer{}, c.Err).appendTo(out)
+}
+
+// batchOfIDs reads which transfers are meant, each once.
+func (s *server) batchOfIDs(r *http.Request) ([]transfer.TransferID, error) {
+	body, err := s.body(r, s.MaxBodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		IDs []transfer.TransferID `json:"transfer_ids"`
+	}
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	if err := countBatch("transfer_ids", len(in.IDs)); err != nil {
+		return nil, err
+	}
+	var faults []contracts.Fault
+	for i, id := range in.IDs {
+		if first := slices.Index(in.IDs, id); first < i {
+			faults = append(faults, contracts.Fault{
+				Pointer: fmt.Sprint("/transfer_ids/", i), Rule: "duplicate", Detail: fmt.Sprintf("this is the transfer of /transfer_ids/%d again", first), Remedy: "name each transfer once",
+			})
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &contracts.InvalidError{Faults: faults}
+	}
+	return in.IDs, nil
+}
+
 type receiptJSON struct {
 	Contract   string             `json:"contract"`
 	Status     string             `json:"status"`
@@ -122,21 +193,82 @@ func (s *server) receipt(r *http.Request, by auth.Principal) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := check("receipt/1", body); err != nil {
-		return answer{}, err
-	}
-	var in receiptJSON
-	if err := decode(body, &in); err != nil {
-		return answer{}, err
-	}
-	if faults := s.carelessReceipt(&in); len(faults) > 0 {
-		return answer{}, &contracts.InvalidError{Faults: faults}
-	}
-	state, err := s.Exchange.Acknowledge(r.Context(), by, id, exchange.Receipt{Status: in.Status, Reason: in.Reason, RedirectTo: in.RedirectTo, Items: in.Items})
+	receipt, err := s.readReceipt(body)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusCreated, body: map[string]any{"transfer_id": id, "state": state}}, nil
+	state, err := s.Exchange.Acknowledge(r.Context(), by, id, receipt)
+	if err != nil {
+		return answer{}, err
+	}
+	return acknowledged(id, state), nil
+}
+
+func acknowledged(id transfer.TransferID, state transfer.State) answer {
+	return answer{status: http.StatusCreated, body: struct {
+		TransferID transfer.TransferID `json:"transfer_id"`
+		State      transfer.State      `json:"state"`
+	}{id, state}}
+}
+
+// receipts takes several receipts. Each stands for itself.
+func (s *server) receipts(r *http.Request, by auth.Principal) (answer, error) {
+	batch, err := s.batch(r, "receipts")
+	if err != nil {
+		return answer{}, err
+	}
+	results := make([]batchResult, len(batch))
+	var good []exchange.Acknowledgement
+	var place []int // of each among the results
+	for i, raw := range batch {
+		one, err := s.readAcknowledgement(raw)
+		if err != nil {
+			results[i] = s.result(r, answer{}, err)
+			continue
+		}
+		good, place = append(good, one), append(place, i)
+	}
+	for i, done := range s.Exchange.AcknowledgeAll(r.Context(), by, good) {
+		results[place[i]] = s.result(r, acknowledged(good[i].Transfer, done.State), done.Err)
+	}
+	return answer{body: map[string]any{"results": results}}, nil
+}
+
+// readAcknowledgement reads a receipt that says itself for which transfer it is.
+func (s *server) readAcknowledgement(raw []byte) (exchange.Acknowledgement, error) {
+	var in struct {
+		TransferID transfer.TransferID `json:"transfer_id"`
+		Receipt    jsontext.Value      `json:",embed"` // everything else
+	}
+	if err := decode(raw, &in); err != nil {
+		return exchange.Acknowledgement{}, err
+	}
+	if in.TransferID == "" {
+		return exchange.Acknowledgement{}, invalid("/transfer_id", "required", "this receipt is for no transfer", "name the transfer as the inbox names it")
+	}
+	if in.Receipt == nil {
+		in.Receipt = jsontext.Value("{}")
+	}
+	receipt, err := s.readReceipt(in.Receipt)
+	if err == nil && !isID(string(in.TransferID)) {
+		err = exchange.ErrNotYours
+	}
+	return exchange.Acknowledgement{Transfer: in.TransferID, Receipt: receipt}, err
+}
+
+// readReceipt reads a receipt and checks what its contract cannot.
+func (s *server) readReceipt(body []byte) (exchange.Receipt, error) {
+	if err := check("receipt/1", body); err != nil {
+		return exchange.Receipt{}, err
+	}
+	var in receiptJSON
+	if err := decode(body, &in); err != nil {
+		return exchange.Receipt{}, err
+	}
+	if faults := s.carelessReceipt(&in); len(faults) > 0 {
+		return exchange.Receipt{}, &contracts.InvalidError{Faults: faults}
+	}
+	return exchange.Receipt{Status: in.Status, Reason: in.Reason, RedirectTo: in.RedirectTo, Items: in.Items}, nil
 }
 
 // carelessReceipt finds what the contract of receipts cannot say: which members go together, and that what they name exists.

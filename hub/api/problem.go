@@ -89,6 +89,11 @@ func problemFor(err error) *Problem {
 		}
 	case errors.Is(err, exchange.ErrNotYours):
 		return &Problem{Status: http.StatusNotFound, Title: "No such transfer", Detail: "There is no transfer of yours with this id."}
+	case errors.Is(err, exchange.ErrNoRoom):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Title: "The answer is full",
+			Detail: "Those before it are so large that this one did not fit. Nothing of it was disclosed; collect it in another request.",
+		}
 	case errors.Is(err, store.ErrBusy):
 		p := *errBusy
 		return &p

@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -211,26 +210,11 @@ func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, 
 	return doc, nil
 }
 
-const maxBatch = 100
-
-type batchResult struct {
-	Status int `json:"status"`
-	Body   any `json:"body,omitempty"`
-	Fault  any `json:"problem,omitempty"`
-}
-
 // submitBatch carries several referrals. Each stands for itself: one that is refused does not hold up the rest.
 func (s *server) submitBatch(r *http.Request, by auth.Principal) (answer, error) {
-	body, err := s.body(r, 8*s.MaxBodyBytes)
+	referrals, err := s.batch(r, "referrals")
 	if err != nil {
 		return answer{}, err
-	}
-	referrals, err := openBatch(body)
-	if err != nil {
-		return answer{}, err
-	}
-	if len(referrals) == 0 || len(referrals) > maxBatch {
-		return answer{}, invalid("/referrals", "count", fmt.Sprintf("a batch holds 1 to %d referrals", maxBatch), "split the batch")
 	}
 	results := make([]batchResult, len(referrals))
 	lo.ForEach(lo.Range(len(results)), func(i, _ int) { results[i].Status = http.StatusServiceUnavailable })
@@ -239,12 +223,7 @@ func (s *server) submitBatch(r *http.Request, by auth.Principal) (answer, error)
 		go func() {
 			defer func() { done <- struct{}{} }()
 			a, err := guarded(func() (answer, error) { return s.submitBody(r.Context(), by, raw) })
-			if err != nil {
-				a = s.problem(r, err)
-				results[i] = batchResult{Status: a.status, Fault: a.body}
-				return
-			}
-			results[i] = batchResult{Status: lo.CoalesceOrEmpty(a.status, http.StatusOK), Body: a.body}
+			results[i] = s.result(r, a, err)
 		}()
 	}
 	for range results {
@@ -397,40 +376,4 @@ func unreadable(err error) error {
 		Status: http.StatusBadRequest, Title: "Not readable as JSON", Detail: "The body could not be read. Nothing was stored.",
 		Faults: []contracts.Fault{fault},
 	}
-}
-
-// openBatch finds the referrals of a batch and leaves each as it was sent, so that one with faults in it spoils no other.
-func openBatch(body []byte) ([]jsontext.Value, error) {
-	notABatch := invalid("", "type", `a batch is an object with one member, "referrals", which is an array`, "write it as the OpenAPI document shows")
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	for _, want := range []jsontext.Kind{'{', '"', '['} {
-		token, err := dec.ReadToken()
-		switch {
-		case err != nil:
-			return nil, unreadable(err)
-		case token.Kind() != want, want == '"' && token.String() != "referrals":
-			return nil, notABatch
-		}
-	}
-	var referrals []jsontext.Value
-	for dec.PeekKind() != ']' {
-		raw, err := dec.ReadValue()
-		if err != nil {
-			return nil, unreadable(err)
-		}
-		referrals = append(referrals, slices.Clone(raw))
-	}
-	for _, want := range []jsontext.Kind{']', '}'} {
-		token, err := dec.ReadToken()
-		switch {
-		case err != nil:
-			return nil, unreadable(err)
-		case token.Kind() != want:
-			return nil, notABatch
-		}
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, unreadable(err)
-	}
-	return referrals, nil
 }

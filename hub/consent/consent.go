@@ -9,11 +9,16 @@
 //     that it could mean: a part that it leaves out means all of them. One that names a service blocks that service only
 //     (rule 003-5).
 //
+// A restriction of processing (Art 18 UK GDPR) is neither: it is of data, whatever for, so the purpose and the service that its event names
+// do not narrow it; recipients do, when it names any. It changes nothing about a yes or a no, lasts until it is lifted by whoever recorded
+// it or by the sender, and lifting it gives nothing that a yes had not given.
+//
 // Only events that the sender or the recipient of a transfer recorded count for it. What another partner knows of a person is
 // never confirmed, neither by a permit nor by a refusal.
 package consent
 
 import (
+	"slices"
 	"time"
 
 	"referralhub/contracts"
@@ -34,6 +39,9 @@ const (
 	Expired     State = "expired"
 	Invalidated State = "invalidated" // found never to have been valid
 	Objected    State = "objected"    // Art 21
+
+	Restricted        State = "restricted"         // Art 18: kept, and not used; never the state of a Standing
+	RestrictionLifted State = "restriction-lifted" // Art 18(3): likewise
 )
 
 // Event is one thing that happened to a consent. Events are never changed or removed, only followed.
@@ -57,6 +65,9 @@ type Event struct {
 
 // permits reports whether the event is a yes.
 func (e *Event) permits() bool { return e.State == Given || e.State == Renewed }
+
+// restricts reports whether the event begins or ends a restriction of processing.
+func (e *Event) restricts() bool { return e.State == Restricted || e.State == RestrictionLifted }
 
 // asks reports whether the event is a question that nobody has answered.
 func (e *Event) asks() bool { return e.State == Requested || e.State == Deferred }
@@ -88,6 +99,10 @@ type Standing struct {
 	// State says.
 	Except map[contracts.Category]State
 
+	// Restricted are the restrictions of processing in force, by the time of their events; see Restricts. They are beside State, which says what
+	// the person has agreed to.
+	Restricted []Restriction
+
 	Notice string // the privacy notice that the person was last shown about this scope; empty when none is on record
 }
 
@@ -106,6 +121,27 @@ func (s *Standing) Covers(item *contracts.Item) bool {
 	for _, c := range s.Categories {
 		if c == item.Category {
 			return s.Explicit || !item.Special
+		}
+	}
+	return false
+}
+
+// Restriction is a restriction of processing that is in force (Art 18 UK GDPR).
+type Restriction struct {
+	Ref        string               // id of the event
+	By         transfer.PartnerID   // who recorded it
+	Categories []contracts.Category // what is restricted; empty: everything about the person
+	// Agreed says that the person has said yes to this transfer since, which lifts the restriction for what that yes covers (Art 18(2)).
+	Agreed bool
+}
+
+// Restricts reports whether a restriction keeps an item from being used: one that nobody has lifted, while no yes that the person gave to
+// this transfer since covers the item.
+func (s *Standing) Restricts(item *contracts.Item) bool {
+	for i := range s.Restricted {
+		r := &s.Restricted[i]
+		if (len(r.Categories) == 0 || slices.Contains(r.Categories, item.Category)) && !(r.Agreed && s.Covers(item)) {
+			return true
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,65 @@ func TestWhoseYesCounts(t *testing.T) {
 	}
 }
 
+// Her son says that what is on file about her is wrong. Until that is looked into, it is kept and not used (Art 18(1)(a)).
+func TestARestrictionHoldsUntilItIsLifted(t *testing.T) {
+	hour := time.Hour
+	contact, health := contracts.Item{Category: "contact"}, contracts.Item{Category: "health", Special: true}
+	given := event("yes", consent.Given, 9*hour, explicitly, naming("contact", "health"))
+	for _, tt := range []struct {
+		story           string
+		events          []consent.Event
+		contact, health bool // restricted
+	}{
+		{"nobody restricted anything", nil, false, false},
+		{"everything is restricted", []consent.Event{event("1", consent.Restricted, hour)}, true, true},
+		{"health is", []consent.Event{event("1", consent.Restricted, hour, naming("health"))}, false, true},
+		{"it is, whatever for", []consent.Event{event("1", consent.Restricted, hour, purpose("advocacy"), service("community-navigators"))}, true, true},
+		{"the recipient recorded it", []consent.Event{event("1", consent.Restricted, hour, by(ageUK))}, true, true},
+		{"the council did, and that is not theirs to know", []consent.Event{event("1", consent.Restricted, hour, by(council))}, false, false},
+		{"it is towards another partner", []consent.Event{event("1", consent.Restricted, hour, to("hils"))}, false, false},
+		{"it is towards this one", []consent.Event{event("1", consent.Restricted, hour, to("hils", ageUK))}, true, true},
+		{"it is dated tomorrow", []consent.Event{event("1", consent.Restricted, -24*hour)}, true, true},
+		{"it says that it has run out", []consent.Event{event("1", consent.Restricted, 2*hour, func(e *consent.Event) { e.ExpiresAt = noon.Add(-hour) })}, true, true},
+		{"it was lifted", []consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour)}, false, false},
+		{"it was lifted before it began", []consent.Event{event("1", consent.Restricted, hour), event("2", consent.RestrictionLifted, 2*hour)}, true, true},
+		{"both are dated to the minute", []consent.Event{event("1", consent.Restricted, hour), event("2", consent.RestrictionLifted, hour)}, true, true},
+		{"it will be lifted tomorrow", []consent.Event{event("1", consent.Restricted, hour), event("2", consent.RestrictionLifted, -24*hour)}, true, true},
+		{"the sender lifted what the recipient recorded",
+			[]consent.Event{event("1", consent.Restricted, 2*hour, by(ageUK)), event("2", consent.RestrictionLifted, hour)}, false, false},
+		{"the recipient cannot lift what the sender recorded",
+			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour, by(ageUK))}, true, true},
+		{"it was lifted towards somebody else",
+			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour, to("hils"))}, true, true},
+		{"it was lifted for health",
+			[]consent.Event{event("1", consent.Restricted, 2*hour, naming("contact", "health")), event("2", consent.RestrictionLifted, hour, naming("health"))}, true, false},
+		{"a restriction of everything is not lifted in part",
+			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour, naming("health"))}, true, true},
+		{"one of two was lifted",
+			[]consent.Event{event("1", consent.Restricted, 3*hour), event("2", consent.RestrictionLifted, 2*hour), event("3", consent.Restricted, hour, naming("health"))},
+			false, true},
+		{"she had agreed before", []consent.Event{given, event("1", consent.Restricted, hour)}, true, true},
+		{"she has agreed since (Art 18(2)), to health by a tick",
+			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.Given, hour, naming("contact", "health"))}, false, true},
+		{"she has agreed since, and thought better of it",
+			[]consent.Event{event("1", consent.Restricted, 3*hour), event("2", consent.Given, 2*hour), event("3", consent.Withdrawn, hour)}, true, true},
+	} {
+		t.Run(tt.story, func(t *testing.T) {
+			s := consent.At(tt.events, scope, noon)
+			if s.Restricts(&contact) != tt.contact || s.Restricts(&health) != tt.health {
+				t.Errorf("contact restricted: %t, health restricted: %t, by %+v", s.Restricts(&contact), s.Restricts(&health), s.Restricted)
+			}
+			s.Restricted = nil
+			without := slices.DeleteFunc(slices.Clone(tt.events), func(e consent.Event) bool {
+				return e.State == consent.Restricted || e.State == consent.RestrictionLifted
+			})
+			if diff := cmp.Diff(consent.At(without, scope, noon), s); diff != "" {
+				t.Errorf("what she agreed to is another (-without the restriction +with):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestCovers(t *testing.T) {
 	contact := contracts.Item{Category: "contact"}
 	health := contracts.Item{Category: "health", Special: true}
@@ -314,6 +374,8 @@ func TestParseReadsBackWhatIsStored(t *testing.T) {
 	for _, e := range []consent.Event{
 		event("1", consent.Given, time.Hour, explicitly, naming("health"), to(ageUK)),
 		event("2", consent.Withdrawn, 0),
+		event("3", consent.Restricted, 0, naming("health")),
+		event("4", consent.RestrictionLifted, 0),
 	} {
 		body, err := json.Marshal(e)
 		if err != nil {

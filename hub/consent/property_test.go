@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 var (
 	states = []consent.State{
 		consent.Requested, consent.Deferred, consent.Given, consent.Renewed, consent.Refused, consent.Withdrawn, consent.Expired,
-		consent.Invalidated, consent.Objected,
+		consent.Invalidated, consent.Objected, consent.Restricted, consent.RestrictionLifted,
 	}
 	items = []contracts.Item{
 		{Category: "identity"}, {Category: "contact"}, {Category: "health", Special: true}, {Category: "offence", Offence: true},
@@ -76,6 +77,41 @@ func TestANoNeverWidens(t *testing.T) {
 		for c := range before.Except {
 			if _, out := after.Except[c]; !out {
 				t.Errorf("after the no, %s is no longer out", c)
+			}
+		}
+	})
+}
+
+func TestARestrictionNeverAddsAnItem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := anyEvents(t)
+		restriction := anyEvent("restriction", consent.Restricted).Draw(t, "restriction")
+		before, after := consent.At(events, scope, noon), consent.At(append(events, restriction), scope, noon)
+		for _, item := range items {
+			if after.Covers(&item) != before.Covers(&item) {
+				t.Errorf("the restriction changes whether %s is consented to", item.Category)
+			}
+			if before.Restricts(&item) && !after.Restricts(&item) {
+				t.Errorf("after the restriction, %s is restricted no longer", item.Category)
+			}
+		}
+	})
+}
+
+// Whatever is said after it, a restriction holds for what no yes has covered, unless the sender or whoever recorded it lifts it.
+func TestOnlyALiftingOrAYesEndsARestriction(t *testing.T) {
+	others := slices.DeleteFunc(slices.Clone(states), func(s consent.State) bool { return s == consent.RestrictionLifted })
+	rapid.Check(t, func(t *rapid.T) {
+		events := []consent.Event{event("restriction", consent.Restricted, 24*time.Hour, by(rapid.SampledFrom([]transfer.PartnerID{cih, ageUK}).Draw(t, "by")))}
+		for i := range rapid.IntRange(0, 6).Draw(t, "events") {
+			events = append(events, anyEvent(fmt.Sprint(i), others...).Draw(t, "event"))
+		}
+		lifting := anyEvent("lifting", consent.RestrictionLifted).Draw(t, "lifting")
+		lifting.RecordedBy = council
+		s := consent.At(append(events, lifting), scope, noon)
+		for _, item := range items {
+			if !s.Restricts(&item) && !s.Covers(&item) {
+				t.Errorf("%s is not restricted and nobody has agreed to it", item.Category)
 			}
 		}
 	})

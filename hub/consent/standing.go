@@ -16,11 +16,13 @@ const clockSkew = 5 * time.Minute
 // leaves the rest as it was.
 func At(events []Event, scope Scope, at time.Time) Standing {
 	var buf [16]int
-	order, elsewhere := buf[:0], false
+	order, elsewhere, restrictions := buf[:0], false, false
 	for i := range events {
 		e := &events[i]
 		switch {
 		case e.RecordedBy != scope.Sender && e.RecordedBy != scope.Recipient:
+		case e.restricts():
+			restrictions = true
 		case !scope.includes(e):
 			// Only the sender's own: whether the recipient knows this person is not the sender's to learn.
 			elsewhere = elsewhere || e.permits() && e.RecordedBy == scope.Sender
@@ -46,7 +48,50 @@ func At(events []Event, scope Scope, at time.Time) Standing {
 		s.settle()
 	}
 	s.OutOfScope = elsewhere && s.State == None
+	if restrictions {
+		s.restrict(events, &scope, at, last)
+	}
 	return s
+}
+
+// restrict finds the restrictions in force. A restriction counts however it is dated and whenever it says that it runs out; its lifting only
+// once it has happened. A lifting that names categories lifts what was restricted by those names and never a restriction of everything:
+// what would be left of that is for a person to say.
+func (s *Standing) restrict(events []Event, scope *Scope, at time.Time, yes *Event) {
+	var begun, lifted []*Event
+	for i := range events {
+		switch e := &events[i]; {
+		case !scope.concerns(e):
+		case e.State == Restricted:
+			begun = append(begun, e)
+		case e.State == RestrictionLifted && !e.At.After(at.Add(clockSkew)):
+			lifted = append(lifted, e)
+		}
+	}
+	slices.SortFunc(begun, compare)
+	for _, e := range begun {
+		left, all := e.Categories, len(e.Categories) == 0
+		for _, l := range lifted {
+			mayLift := l.RecordedBy == e.RecordedBy || l.RecordedBy == scope.Sender
+			switch {
+			case !mayLift || !l.At.After(e.At):
+			case len(l.Categories) == 0:
+				left, all = nil, false
+			default:
+				left = slices.DeleteFunc(slices.Clone(left), func(c contracts.Category) bool { return slices.Contains(l.Categories, c) })
+			}
+		}
+		if all || len(left) > 0 {
+			agreed := s.State == Given && yes.At.After(e.At)
+			s.Restricted = append(s.Restricted, Restriction{Ref: e.ID, By: e.RecordedBy, Categories: left, Agreed: agreed})
+		}
+	}
+}
+
+// concerns reports whether an event that begins or ends a restriction is about the transfer.
+func (scope *Scope) concerns(e *Event) bool {
+	return (e.RecordedBy == scope.Sender || e.RecordedBy == scope.Recipient) &&
+		(len(e.Recipients) == 0 || slices.Contains(e.Recipients, scope.Recipient))
 }
 
 // apply lets one event follow what went before it, and reports whether it is a yes.

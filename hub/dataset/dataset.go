@@ -20,6 +20,7 @@ type Part struct {
 	Items     contracts.ItemSet
 	Transform map[int]contracts.Transform
 	Pseudonym func(scheme, value string) string // for contracts.Pseudonymise; nil when the flow asks for none
+	Figures   Figures                           // for contracts.SmallNumbers
 }
 
 // ErrTransform is why a value could not be reduced as the agreement says, and therefore was not sent.
@@ -53,6 +54,9 @@ func Cut(doc *contracts.Document, parts []Part) ([]byte, error) {
 
 // appendTransformed appends, as JSON, what shall stand in place of value.
 func appendTransformed(dst []byte, t contracts.Transform, item contracts.Item, part *Part, value []byte) ([]byte, error) {
+	if t == contracts.SmallNumbers {
+		return appendBlurred(dst, part.Figures, value)
+	}
 	if jsontext.Value(value).Kind() != '"' {
 		return nil, fmt.Errorf("%s: not a string: %w", t, ErrTransform)
 	}

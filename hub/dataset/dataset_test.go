@@ -204,13 +204,15 @@ func mark(t *testing.T, name string) marked {
 	if err := json.Unmarshal(original.Body, &tree); err != nil {
 		t.Fatal(err)
 	}
-	for _, envelope := range []string{"contract", "message_id", "correlation_id", "purpose", "service", "recipients", "sent_at", "undertaking", "consents"} {
-		delete(tree, envelope)
-	}
 	schema, _ := contracts.Schema(c.Type)
 	m := marked{}
 	if err := json.Unmarshal(schema, &m.schema); err != nil {
 		t.Fatal(err)
+	}
+	for name, member := range m.schema["properties"].(map[string]any) {
+		if member.(map[string]any)["x-envelope"] == true {
+			delete(tree, name)
+		}
 	}
 	met := map[transfer.Role]int{}
 	for _, section := range slices.Sorted(maps.Keys(tree)) { // the order in which json.Marshal writes them
@@ -322,7 +324,7 @@ func TestWhatIsNotPermittedDoesNotSurviveAndWhatIsPermittedDoes(t *testing.T) {
 			continue
 		}
 		m := mark(t, name)
-		if len(m.markers) < 15 {
+		if len(m.markers) < 9 {
 			t.Errorf("%s: only %d texts are marked", name, len(m.markers))
 		}
 		for round := range 40 {

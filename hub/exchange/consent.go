@@ -171,7 +171,7 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) error {
 		if err := c.move(t, transfer.Queued, d.Agreement.Flow, -1); err != nil {
 			return err
 		}
-		l := c.leafOf(ledger.KindDecision, actorOf(r.by), t, stored.doc.Contract, &d, people)
+		l := c.leafOf(ledger.KindDecision, actorOf(r.by), t, &d, people)
 		l.State = transfer.Queued
 		c.leaf(l)
 		c.enqueue(t)
@@ -179,7 +179,7 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) error {
 	case d.Outcome.Permits(), d.Outcome == transfer.Hold && t.State == transfer.Held:
 		// nothing changes
 	default:
-		if _, err := c.withdraw(actorOf(r.by), t, stored, &d, people); err != nil {
+		if _, err := c.withdraw(actorOf(r.by), t, &d, people); err != nil {
 			return err
 		}
 		r.done.Stopped = append(r.done.Stopped, id)

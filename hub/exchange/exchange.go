@@ -152,6 +152,21 @@ func (x *Exchange) do(ctx context.Context, op operation) error {
 	return t.err
 }
 
+// doAll carries operations through as few commits as they fit into, in their order. Each has an answer of its own.
+func (x *Exchange) doAll(ctx context.Context, ops []operation) []error {
+	tickets := make([]*ticket, len(ops))
+	for i, op := range ops {
+		tickets[i] = &ticket{op: op}
+	}
+	errs := x.group.DoAll(ctx, tickets)
+	for i, t := range tickets {
+		if errs[i] == nil { // otherwise it may still be on its way
+			errs[i] = t.err
+		}
+	}
+	return errs
+}
+
 // commit writes one group. It is called by one goroutine at a time.
 func (x *Exchange) commit(ctx context.Context, tickets []*ticket) {
 	err := x.attempt(ctx, tickets)
@@ -250,7 +265,7 @@ func (e *faultError) Unwrap() error { return e.error }
 // answered reports whether err is an answer to whoever asked rather than a fault of the hub.
 func answered(err error) bool {
 	var state *StateError
-	return errors.As(err, &state) || errors.Is(err, ErrOtherBody) || errors.Is(err, ErrNotYours)
+	return errors.As(err, &state) || errors.Is(err, ErrOtherBody) || errors.Is(err, ErrNotYours) || errors.Is(err, ErrNoRoom)
 }
 
 // StateError says that a transfer is not in a state that allows what was asked.
@@ -269,6 +284,9 @@ var ErrOtherBody = errors.New("this message id was used before with another body
 
 // ErrTooLarge says that a message is about so many people and items that its decision does not fit into one leaf of the log.
 var ErrTooLarge = errors.New("the decision does not fit into one leaf")
+
+// ErrNoRoom says that those before a transfer filled the answer. Nothing of it was disclosed, and it waits as it did.
+var ErrNoRoom = errors.New("those that were collected before it filled the answer")
 
 // ErrNotYours is what a partner gets for anything that does not exist or is another partner's: the two are not told apart.
 var ErrNotYours = fmt.Errorf("no such transfer of yours: %w", store.ErrNotFound)

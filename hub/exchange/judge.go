@@ -10,6 +10,7 @@ import (
 	"referralhub/hub/dataset"
 	"referralhub/hub/ledger"
 	"referralhub/hub/policy"
+	"referralhub/hub/replay"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 )
@@ -101,8 +102,14 @@ func (c *commit) subjectsOf(t *store.Transfer, s *contents) ([]subject, error) {
 	return out, nil
 }
 
+// decided is a decision and what it was made on: the log has both.
+type decided struct {
+	policy.Decision
+	request policy.Request
+}
+
 // decide puts the case of one transfer to the policy.
-func (c *commit) decide(t *store.Transfer, contract *contracts.Contract, undertaking *contracts.Undertaking, people []subject) policy.Decision {
+func (c *commit) decide(t *store.Transfer, contract *contracts.Contract, undertaking *contracts.Undertaking, people []subject) decided {
 	r := policy.Request{
 		Sender: t.Sender, Recipient: t.Recipient, Contract: contract,
 		Purpose: t.Purpose, Service: t.Service, Undertaking: undertaking, At: c.at,
@@ -111,14 +118,17 @@ func (c *commit) decide(t *store.Transfer, contract *contracts.Contract, underta
 	for i, p := range people {
 		r.Subjects[i] = policy.Subject{
 			Role: p.Role, Position: p.Position, Items: p.items, Events: c.events[p.id],
-			Born: p.Born, Ambiguous: p.Ambiguous,
+			Facts: policy.FactsOf(p.Role, nil, p.Born, c.at),
+		}
+		if p.Ambiguous {
+			r.Subjects[i].Facts |= policy.IdentifiersDisagree
 		}
 	}
-	return policy.Decide(c.index, &r)
+	return decided{policy.Decide(c.index, &r), r}
 }
 
 // parts says what of each person may be kept or sent.
-func (c *commit) parts(t *store.Transfer, d *policy.Decision, pick func(*policy.SubjectDecision) contracts.ItemSet) []dataset.Part {
+func (c *commit) parts(t *store.Transfer, d *decided, pick func(*policy.SubjectDecision) contracts.ItemSet) []dataset.Part {
 	out := make([]dataset.Part, len(d.Subjects))
 	for i := range d.Subjects {
 		out[i].Items = pick(&d.Subjects[i])
@@ -139,10 +149,11 @@ func permitted(s *policy.SubjectDecision) contracts.ItemSet { return s.Items }
 func covered(s *policy.SubjectDecision) contracts.ItemSet   { return s.Covered }
 
 // leafOf writes a decision down as a leaf of the given kind.
-func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer, contract *contracts.Contract, d *policy.Decision, people []subject) *ledger.Leaf {
+func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
 	l := &ledger.Leaf{
 		Kind: kind, Actor: actor, Transfer: t.ID, Sender: t.Sender, Recipient: t.Recipient, Type: t.Type,
 		Purpose: t.Purpose, Service: t.Service, Outcome: d.Outcome, Owner: d.Owner, Deadline: d.Deadline,
+		Expires: d.Expires,
 	}
 	if a := d.Agreement; a != nil {
 		l.Agreement = &ledger.Agreement{ID: a.ID, Version: a.Version, Digest: a.Digest, Flow: a.Flow}
@@ -153,6 +164,12 @@ func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer,
 			Role: r.Role, Items: r.Items,
 		})
 	}
+	for _, o := range d.Obligations {
+		if !o.By.IsZero() { // the others come with every permit
+			l.Obligations = append(l.Obligations, ledger.Obligation{Code: o.Code, Who: o.Who, By: o.By})
+		}
+	}
+	contract := d.request.Contract
 	for i, s := range d.Subjects {
 		line := ledger.Subject{
 			Role: s.Role, Position: s.Position, Commitment: c.commitment(people[i].id),
@@ -163,6 +180,7 @@ func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer,
 		}
 		l.Subjects = append(l.Subjects, line)
 	}
+	replay.WriteInputs(l, &d.request)
 	return l
 }
 
@@ -187,7 +205,8 @@ func (c *commit) recordConsent(by Principal, ev consent.Event) (int64, error) {
 		Kind: ledger.KindConsent, Actor: actorOf(by),
 		Consent: &ledger.Consent{
 			ID: ev.ID, Commitment: commitment, State: string(ev.State), Purpose: ev.Purpose, Service: ev.Service,
-			Recipients: ev.Recipients, Categories: categories, Explicit: ev.Explicit, Method: ev.Method, Authority: ev.Authority,
+			Recipients: ev.Recipients, Categories: categories, Explicit: ev.Explicit, Method: ev.Method,
+			Evidence: ev.Evidence != "", Authority: ev.Authority, Notice: ev.Notice, At: ev.At, Expires: ev.ExpiresAt,
 		},
 	}), nil
 }

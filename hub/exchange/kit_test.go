@@ -21,6 +21,7 @@ import (
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
+	"referralhub/hub/replay"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/store/postgres"
@@ -359,7 +360,7 @@ func (h *house) leaves(st store.Store, origin string) []*ledger.Leaf {
 	return out
 }
 
-// audited expects the log, and the tables beside it, to be in order.
+// audited expects the log, and the tables beside it, to be in order, and every decision to come out as it did when it is made again.
 func (h *house) audited(st store.Store) *audit.Report {
 	h.Helper()
 	report, err := audit.Check(context.Background(), st.Log(context.Background(), firstCopy), h.signer(firstCopy).Verifier(), rows{st})
@@ -367,6 +368,11 @@ func (h *house) audited(st store.Store) *audit.Report {
 	for _, p := range report.Problems {
 		h.Errorf("audit: %s", p)
 	}
+	_, err = replay.Redecide(context.Background(), st.Log(context.Background(), firstCopy), h.index, func(d replay.Drift) error {
+		h.Errorf("decided otherwise: %s", d)
+		return nil
+	})
+	h.must(err)
 	return report
 }
 

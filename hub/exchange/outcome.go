@@ -30,15 +30,35 @@ var receiptStates = map[string]transfer.State{
 // Acknowledge records a receipt and destroys the payload: the recipient has it. The same receipt again changes nothing. The errors are
 // ErrNotYours and *StateError.
 func (x *Exchange) Acknowledge(ctx context.Context, by Principal, id transfer.TransferID, r Receipt) (transfer.State, error) {
-	to, ok := receiptStates[r.Status]
-	if !ok {
-		return "", fmt.Errorf("receipt status %q: not one of received, accepted, declined, more-information, completed", r.Status)
+	done := x.AcknowledgeAll(ctx, by, []Acknowledgement{{id, r}})[0]
+	return done.State, done.Err
+}
+
+// Acknowledgement is a receipt for one of several transfers.
+type Acknowledgement struct {
+	Transfer transfer.TransferID
+	Receipt  Receipt
+}
+
+// Acknowledged is what a receipt came to: the state that its transfer is in now, or an error as from Acknowledge.
+type Acknowledged struct {
+	State transfer.State
+	Err   error
+}
+
+// AcknowledgeAll records receipts together, in their order. Each stands for itself.
+func (x *Exchange) AcknowledgeAll(ctx context.Context, by Principal, receipts []Acknowledgement) []Acknowledged {
+	ops := make([]operation, len(receipts))
+	for i, r := range receipts {
+		ops[i] = &acknowledge{by: by, id: r.Transfer, receipt: r.Receipt, to: receiptStates[r.Receipt.Status]}
 	}
-	op := &acknowledge{by: by, id: id, receipt: r, to: to}
-	if err := x.do(ctx, op); err != nil {
-		return "", err
+	out := make([]Acknowledged, len(receipts))
+	for i, err := range x.doAll(ctx, ops) {
+		if out[i].Err = err; err == nil {
+			out[i].State = receiptStates[receipts[i].Receipt.Status]
+		}
 	}
-	return to, nil
+	return out
 }
 
 type acknowledge struct {
@@ -51,6 +71,9 @@ type acknowledge struct {
 func (a *acknowledge) reads(n *needs) { n.transfers = append(n.transfers, a.id) }
 
 func (a *acknowledge) judge(c *commit) error {
+	if a.to == "" {
+		return fmt.Errorf("receipt status %q: not one of received, accepted, declined, more-information, completed", a.receipt.Status)
+	}
 	t := c.transfers[a.id]
 	if t == nil || t.Recipient != a.by.Partner {
 		return ErrNotYours

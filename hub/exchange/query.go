@@ -64,7 +64,7 @@ func (x *Exchange) Consider(ctx context.Context, by Principal, doc *contracts.Do
 	out := make([]Considered, len(doc.Envelope.Recipients))
 	for i, r := range doc.Envelope.Recipients {
 		t := store.Transfer{Sender: by.Partner, Recipient: r, Type: doc.Contract.Type, Purpose: doc.Envelope.Purpose, Service: doc.Envelope.Service}
-		out[i] = Considered{Recipient: r, Decision: c.decide(&t, doc.Contract, doc.Undertaking, people)}
+		out[i] = Considered{Recipient: r, Decision: c.decide(&t, doc.Contract, doc.Undertaking, people).Decision}
 	}
 	return out, nil
 }

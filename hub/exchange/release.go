@@ -10,7 +10,6 @@ import (
 	"referralhub/hub/dataset"
 	"referralhub/hub/delivery"
 	"referralhub/hub/ledger"
-	"referralhub/hub/policy"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -33,18 +32,43 @@ func (x *Exchange) Collect(ctx context.Context, by Principal, id transfer.Transf
 	return x.release(ctx, actorOf(by), id, by.Partner)
 }
 
-// release carries a release through a commit, and only then makes the parcel.
+// Collected is what became of one of several transfers that were collected together: a parcel, or why there is none.
+type Collected struct {
+	Parcel delivery.Parcel
+	Err    error // as from Collect, or ErrNoRoom
+}
+
+// CollectAll collects transfers together, in their order. Each is decided and logged by itself, and one that may not go holds up no other.
+// Once the datasets come to room bytes the rest are not released: they get ErrNoRoom, and may be asked for again.
+func (x *Exchange) CollectAll(ctx context.Context, by Principal, ids []transfer.TransferID, room int) []Collected {
+	releases, ops := make([]*release, len(ids)), make([]operation, len(ids))
+	for i, id := range ids {
+		releases[i] = &release{x: x, actor: actorOf(by), id: id, to: by.Partner, room: &room}
+		ops[i] = releases[i]
+	}
+	out := make([]Collected, len(ids))
+	for i, err := range x.doAll(ctx, ops) {
+		out[i].Parcel, out[i].Err = releases[i].parcel(err)
+	}
+	return out
+}
+
 func (x *Exchange) release(ctx context.Context, actor ledger.Actor, id transfer.TransferID, to transfer.PartnerID) (delivery.Parcel, error) {
 	op := &release{x: x, actor: actor, id: id, to: to}
-	if err := x.do(ctx, op); err != nil {
+	return op.parcel(x.do(ctx, op))
+}
+
+// parcel is made once the release has been committed; err says that it has not, or that nobody knows.
+func (r *release) parcel(err error) (delivery.Parcel, error) {
+	if err != nil {
 		return delivery.Parcel{}, err
 	}
-	if op.stopped != nil {
-		return delivery.Parcel{}, op.stopped
+	if r.stopped != nil {
+		return delivery.Parcel{}, r.stopped
 	}
-	parcel, err := delivery.NewParcel(op.leaf, op.index, op.dataset, op.nonce, x.disclosure(op))
+	parcel, err := delivery.NewParcel(r.leaf, r.index, r.dataset, r.nonce, r.disclosure())
 	if err != nil {
-		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", id, err)
+		return delivery.Parcel{}, fmt.Errorf("parcel for %s: %w", r.id, err)
 	}
 	return parcel, nil
 }
@@ -54,6 +78,7 @@ type release struct {
 	actor ledger.Actor
 	id    transfer.TransferID
 	to    transfer.PartnerID
+	room  *int // bytes that those collected together may still take, counted by the committing goroutine; nil: no bound
 
 	transfer store.Transfer
 	nonce    [32]byte
@@ -71,6 +96,7 @@ func (r *release) reads(n *needs) {
 }
 
 func (r *release) judge(c *commit) error {
+	r.takeRoom(-len(r.dataset))
 	r.leaf, r.dataset, r.stopped = nil, nil, nil // of an attempt that was not committed
 	t := c.transfers[r.id]
 	if t == nil || t.Recipient != r.to {
@@ -78,6 +104,9 @@ func (r *release) judge(c *commit) error {
 	}
 	if !t.State.Collectable() {
 		return &StateError{Transfer: t.ID, State: t.State, Asked: "collected"}
+	}
+	if r.room != nil && *r.room <= 0 {
+		return ErrNoRoom
 	}
 	p, sealed := c.payloads[r.id]
 	if !sealed {
@@ -93,7 +122,7 @@ func (r *release) judge(c *commit) error {
 	}
 	d := c.decide(t, stored.doc.Contract, undertakingOf(t), people)
 	if !d.Outcome.Permits() {
-		l, err := c.withdraw(r.actor, t, stored, &d, people)
+		l, err := c.withdraw(r.actor, t, &d, people)
 		if err != nil {
 			return err
 		}
@@ -103,7 +132,8 @@ func (r *release) judge(c *commit) error {
 	if r.dataset, err = c.datasetOf(t, stored, &d); err != nil {
 		return err
 	}
-	l := c.leafOf(ledger.KindRelease, r.actor, t, stored.doc.Contract, &d, people)
+	r.takeRoom(len(r.dataset))
+	l := c.leafOf(ledger.KindRelease, r.actor, t, &d, people)
 	l.State = transfer.Released
 	l.Payload = seal.Digest(stored.nonce, r.dataset)
 	r.leaf, r.flow, r.nonce = l, d.Flow, stored.nonce
@@ -118,9 +148,15 @@ func (r *release) judge(c *commit) error {
 	return nil
 }
 
+func (r *release) takeRoom(n int) {
+	if r.room != nil {
+		*r.room -= n
+	}
+}
+
 // datasetOf gives what may go now: the stored bytes, or less. A transform has been done when the message was accepted, so only
 // items that have since been lost are cut.
-func (c *commit) datasetOf(t *store.Transfer, s *contents, d *policy.Decision) ([]byte, error) {
+func (c *commit) datasetOf(t *store.Transfer, s *contents, d *decided) ([]byte, error) {
 	parts := make([]dataset.Part, len(d.Subjects))
 	whole := true
 	for i := range d.Subjects {
@@ -139,7 +175,7 @@ func (c *commit) datasetOf(t *store.Transfer, s *contents, d *policy.Decision) (
 
 // withdraw takes back a transfer that a fresh decision does not permit. A refusal ends it and destroys its payload; a hold keeps it
 // for a person, unless it has been released before: then it ends too.
-func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, s *contents, d *policy.Decision, people []subject) (*ledger.Leaf, error) {
+func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) (*ledger.Leaf, error) {
 	to := transfer.Stopped
 	switch {
 	case t.State == transfer.Queued && d.Outcome == transfer.Hold:
@@ -150,7 +186,7 @@ func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, s *contents, d 
 	if err := c.move(t, to, "", -1); err != nil {
 		return nil, err
 	}
-	l := c.leafOf(ledger.KindDecision, actor, t, s.doc.Contract, d, people)
+	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
 	l.State = to
 	c.leaf(l)
 	c.done = append(c.done, t.ID)
@@ -160,7 +196,7 @@ func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, s *contents, d 
 	return l, nil
 }
 
-func (x *Exchange) disclosure(r *release) delivery.Disclosure {
+func (r *release) disclosure() delivery.Disclosure {
 	d := delivery.Disclosure{
 		TransferID: r.transfer.ID, MessageType: r.transfer.Type, Sender: r.transfer.Sender, Purpose: r.transfer.Purpose,
 		Service: r.transfer.Service, CorrelationID: r.transfer.CorrelationID, Outcome: r.leaf.Outcome,
@@ -176,7 +212,7 @@ func (x *Exchange) disclosure(r *release) delivery.Disclosure {
 	for _, s := range r.leaf.Subjects {
 		d.Consents = append(d.Consents, s.Consents...)
 	}
-	d.Log = delivery.LogRef{Origin: x.cfg.Origin, Index: r.index}
+	d.Log = delivery.LogRef{Origin: r.x.cfg.Origin, Index: r.index}
 	return d
 }
 

@@ -203,7 +203,7 @@ func (s *submit) judgeFor(c *commit, recipient transfer.PartnerID, people []subj
 	default:
 		t.State = transfer.Refused
 	}
-	l := c.leafOf(ledger.KindDecision, actorOf(s.by), &t, s.doc.Contract, &d, people)
+	l := c.leafOf(ledger.KindDecision, actorOf(s.by), &t, &d, people)
 	l.State = t.State
 	t.DecisionLeaf = c.leaf(l)
 	for _, p := range people {

@@ -16,10 +16,12 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 // It never fails: a byte that is not UTF-8 becomes U+FFFD, a time loses what is below a microsecond.
 func (l *Leaf) AppendTo(b []byte) []byte {
 	e := encoder{append(b, '{')}
-	if l.Actor != (Actor{}) {
+	if a := &l.Actor; *a != (Actor{}) {
 		e.open("actor")
-		e.str("partner", string(l.Actor.Partner))
-		e.str("system", string(l.Actor.System))
+		e.str("partner", string(a.Partner))
+		e.str("person", a.Person)
+		e.str("role", string(a.Role))
+		e.str("system", string(a.System))
 		e.close()
 	}
 	if a := l.Agreement; a != nil && *a != (Agreement{}) {
@@ -32,13 +34,18 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 	}
 	e.time("at", l.At)
 	e.num("attempt", l.Attempt)
-	if l.Consent != nil {
-		l.Consent.appendTo(&e)
-	}
+	e.conditions(l.Conditions)
+	e.consent(l.Consent)
 	e.time("deadline", l.Deadline)
+	e.demand(l.Demand)
+	e.disclosure(l.Disclosure)
+	e.exception(l.Exception)
+	e.time("expires", l.Expires)
 	e.str("fault", l.Fault)
 	e.str("kind", string(l.Kind))
 	e.str("note", l.Note)
+	e.obligations(l.Obligations)
+	e.str("onward", l.Onward)
 	e.str("outcome", string(l.Outcome))
 	e.str("owner", l.Owner)
 	e.str("payload", l.Payload)
@@ -54,30 +61,105 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 	e.reasons(l.Reasons)
 	e.str("receipt", l.Receipt)
 	e.str("recipient", string(l.Recipient))
+	e.request(l.Request)
+	if r := l.Review; r != nil && *r != (Review{}) {
+		e.open("review")
+		e.str("at", r.At)
+		e.str("person", r.Person)
+		e.close()
+	}
+	if r := l.Ruling; r != nil && !r.empty() {
+		e.open("ruling")
+		e.str("act", r.Act)
+		strs(&e, "codes", r.Codes)
+		e.str("ground", r.Ground)
+		e.close()
+	}
+	if s := l.Secondary; s != nil && *s != (Secondary{}) {
+		e.open("secondary")
+		e.str("checked_on", s.CheckedOn)
+		e.flag("opted_out", s.OptedOut)
+		e.str("support", s.Support)
+		e.close()
+	}
 	e.str("sender", string(l.Sender))
 	e.str("service", string(l.Service))
+	if s := l.Signature; s != nil && *s != (Signature{}) {
+		e.open("signature")
+		e.str("jws", s.JWS)
+		e.str("party", string(s.Party))
+		e.close()
+	}
 	e.str("state", string(l.State))
 	e.subjects(l.Subjects)
 	e.str("transfer", string(l.Transfer))
 	e.str("type", string(l.Type))
+	if u := l.Undertaking; u != nil && *u != (Undertaking{}) {
+		e.open("undertaking")
+		e.str("basis", u.Basis)
+		e.flag("evidence", u.Evidence)
+		e.str("informed_on", u.InformedOn)
+		e.str("not_informed", u.NotInformed)
+		e.close()
+	}
 	e.num("v", version)
 	return append(e.b, '}')
 }
 
-func (c *Consent) appendTo(e *encoder) {
-	if c.empty() {
+func (c *Consent) empty() bool {
+	return c.ID == "" && c.Commitment == "" && c.State == "" && c.Purpose == "" && c.Service == "" && len(c.Recipients) == 0 &&
+		len(c.Categories) == 0 && !c.Explicit && c.Method == "" && !c.Evidence && c.Authority == "" && c.Notice == "" && c.At.IsZero() &&
+		c.Expires.IsZero()
+}
+
+func (d *Demand) empty() bool {
+	return d.Instrument == "" && d.Reference == "" && d.By == "" && d.Authority == "" && d.Law == "" && d.On == "" && len(d.Items) == 0 &&
+		d.Person == ""
+}
+
+func (r *Request) empty() bool {
+	return r.Reference == "" && r.Organisation == "" && r.Office == "" && r.Received == "" && len(r.Items) == 0 && r.Basis == (Basis{}) &&
+		r.DPIA == "" && r.View == "" && r.Decision == "" && len(r.Reasons) == 0 && r.Decided == "" && r.Person == "" && r.Role == ""
+}
+
+func (r *Ruling) empty() bool { return r.Act == "" && len(r.Codes) == 0 && r.Ground == "" }
+
+func (d *Disclosure) empty() bool {
+	return d.Office == "" && d.How == "" && d.Basis == (Basis{}) && d.Person == "" && d.Made.IsZero()
+}
+
+// encoder appends members in the order in which it is called; the callers call in the order of the keys.
+type encoder struct{ b []byte }
+
+func (e *encoder) conditions(cs []Condition) {
+	if len(cs) == 0 {
+		return
+	}
+	e.array("conditions")
+	for i := range cs {
+		e.element()
+		e.flag("holds", cs[i].Holds)
+		e.str("if", cs[i].If)
+		e.close()
+	}
+	e.end()
+}
+
+func (e *encoder) consent(c *Consent) {
+	if c == nil || c.empty() {
 		return
 	}
 	e.open("consent")
+	e.time("at", c.At)
 	e.str("authority", c.Authority)
 	strs(e, "categories", c.Categories)
 	e.str("commitment", c.Commitment)
-	if c.Explicit {
-		e.key("explicit")
-		e.b = append(e.b, "true"...)
-	}
+	e.flag("evidence", c.Evidence)
+	e.time("expires", c.Expires)
+	e.flag("explicit", c.Explicit)
 	e.str("id", c.ID)
 	e.str("method", c.Method)
+	e.str("notice", c.Notice)
 	e.str("purpose", string(c.Purpose))
 	strs(e, "recipients", c.Recipients)
 	e.str("service", string(c.Service))
@@ -85,20 +167,112 @@ func (c *Consent) appendTo(e *encoder) {
 	e.close()
 }
 
-func (c *Consent) empty() bool {
-	return c.ID == "" && c.Commitment == "" && c.State == "" && c.Purpose == "" && c.Service == "" && len(c.Recipients) == 0 &&
-		len(c.Categories) == 0 && !c.Explicit && c.Method == "" && c.Authority == ""
+func (e *encoder) demand(d *Demand) {
+	if d == nil || d.empty() {
+		return
+	}
+	e.open("demand")
+	e.str("authority", d.Authority)
+	e.str("by", d.By)
+	e.str("instrument", d.Instrument)
+	strs(e, "items", d.Items)
+	e.str("law", d.Law)
+	e.str("on", d.On)
+	e.str("person", d.Person)
+	e.str("reference", d.Reference)
+	e.close()
 }
 
-// encoder appends members in the order in which it is called; the callers call in the order of the keys.
-type encoder struct{ b []byte }
+func (e *encoder) disclosure(d *Disclosure) {
+	if d == nil || d.empty() {
+		return
+	}
+	e.open("disclosure")
+	e.basis(&d.Basis)
+	e.str("how", d.How)
+	e.time("made", d.Made)
+	e.str("office", d.Office)
+	e.str("person", d.Person)
+	e.close()
+}
+
+func (e *encoder) exception(x *Exception) {
+	if x == nil || *x == (Exception{}) {
+		return
+	}
+	e.open("exception")
+	e.str("at", x.At)
+	e.flag("coercion", x.Coercion)
+	e.flag("incapable", x.Incapable)
+	e.flag("informing_raises_risk", x.InformingRaisesRisk)
+	e.str("kind", x.Kind)
+	e.str("law", x.Law)
+	e.str("limb", x.Limb)
+	e.flag("necessary", x.Necessary)
+	e.flag("no_less_intrusive_way", x.NoLessIntrusiveWay)
+	e.flag("no_other_basis", x.NoOtherBasis)
+	e.flag("others_at_risk", x.OthersAtRisk)
+	e.str("person", x.Person)
+	e.str("record", x.Record)
+	e.flag("refused", x.Refused)
+	e.flag("serious_crime", x.SeriousCrime)
+	e.close()
+}
+
+func (e *encoder) basis(b *Basis) {
+	if *b == (Basis{}) {
+		return
+	}
+	e.open("basis")
+	e.str("article6", b.Article6)
+	e.str("article9", b.Article9)
+	e.str("law", b.Law)
+	e.str("offence", b.Offence)
+	e.str("schedule1", b.Schedule1)
+	e.close()
+}
+
+func (e *encoder) obligations(os []Obligation) {
+	if len(os) == 0 {
+		return
+	}
+	e.array("obligations")
+	for i := range os {
+		e.element()
+		e.time("by", os[i].By)
+		e.str("code", os[i].Code)
+		e.str("who", os[i].Who)
+		e.close()
+	}
+	e.end()
+}
+
+func (e *encoder) request(r *Request) {
+	if r == nil || r.empty() {
+		return
+	}
+	e.open("request")
+	e.basis(&r.Basis)
+	e.str("decided", r.Decided)
+	e.str("decision", r.Decision)
+	e.str("dpia", r.DPIA)
+	strs(e, "items", r.Items)
+	e.str("office", r.Office)
+	e.str("organisation", r.Organisation)
+	e.str("person", r.Person)
+	strs(e, "reasons", r.Reasons)
+	e.str("received", r.Received)
+	e.str("reference", r.Reference)
+	e.str("role", string(r.Role))
+	e.str("view", r.View)
+	e.close()
+}
 
 func (e *encoder) reasons(rs []Reason) {
 	if len(rs) == 0 {
 		return
 	}
-	e.key("reasons")
-	e.b = append(e.b, '[')
+	e.array("reasons")
 	for i := range rs {
 		r := &rs[i]
 		e.element()
@@ -112,27 +286,28 @@ func (e *encoder) reasons(rs []Reason) {
 		e.str("source", r.Source)
 		e.close()
 	}
-	e.b = append(e.b, ']')
+	e.end()
 }
 
 func (e *encoder) subjects(ss []Subject) {
 	if len(ss) == 0 {
 		return
 	}
-	e.key("subjects")
-	e.b = append(e.b, '[')
+	e.array("subjects")
 	for i := range ss {
 		s := &ss[i]
 		e.element()
 		e.str("commitment", s.Commitment)
 		strs(e, "consents", s.Consents)
+		strs(e, "facts", s.Facts)
 		strs(e, "items", s.Items)
+		strs(e, "noticed", s.Noticed)
 		e.num("position", s.Position)
 		e.str("role", string(s.Role))
 		strs(e, "stripped", s.Stripped)
 		e.close()
 	}
-	e.b = append(e.b, ']')
+	e.end()
 }
 
 func (e *encoder) key(k string) {
@@ -151,6 +326,14 @@ func (e *encoder) open(k string) {
 
 func (e *encoder) close() { e.b = append(e.b, '}') }
 
+func (e *encoder) array(k string) {
+	e.key(k)
+	e.b = append(e.b, '[')
+}
+
+func (e *encoder) end() { e.b = append(e.b, ']') }
+
+// element opens an object of an array.
 func (e *encoder) element() {
 	if e.b[len(e.b)-1] != '[' {
 		e.b = append(e.b, ',')
@@ -162,6 +345,13 @@ func (e *encoder) str(k, v string) {
 	if v != "" {
 		e.key(k)
 		e.b = appendString(e.b, v)
+	}
+}
+
+func (e *encoder) flag(k string, v bool) {
+	if v {
+		e.key(k)
+		e.b = append(e.b, "true"...)
 	}
 }
 

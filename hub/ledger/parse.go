@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -47,7 +48,8 @@ func Parse(b []byte) (*Leaf, error) {
 
 func (k Kind) known() bool {
 	switch k {
-	case KindDecision, KindRelease, KindOutcome, KindConsent, KindAgreement, KindPartner, KindQuery:
+	case KindDecision, KindRelease, KindOutcome, KindRuling, KindConsent, KindRequest, KindDisclosure, KindAgreement, KindSignature,
+		KindPartner, KindQuery:
 		return true
 	}
 	return false
@@ -69,6 +71,10 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 			switch key {
 			case "partner":
 				l.Actor.Partner = transfer.PartnerID(d.str())
+			case "person":
+				l.Actor.Person = d.str()
+			case "role":
+				l.Actor.Role = transfer.StaffRole(d.str())
 			case "system":
 				l.Actor.System = transfer.SystemID(d.str())
 			default:
@@ -81,16 +87,30 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.At = d.time()
 	case "attempt":
 		l.Attempt = d.num()
+	case "conditions":
+		d.array(func() { l.Conditions = append(l.Conditions, d.condition()) })
 	case "consent":
 		l.Consent = d.consent()
 	case "deadline":
 		l.Deadline = d.time()
+	case "demand":
+		l.Demand = d.demand()
+	case "disclosure":
+		l.Disclosure = d.disclosure()
+	case "exception":
+		l.Exception = d.exception()
+	case "expires":
+		l.Expires = d.time()
 	case "fault":
 		l.Fault = d.str()
 	case "kind":
 		l.Kind = Kind(d.str())
 	case "note":
 		l.Note = d.str()
+	case "obligations":
+		d.array(func() { l.Obligations = append(l.Obligations, d.obligation()) })
+	case "onward":
+		l.Onward = d.str()
 	case "outcome":
 		l.Outcome = transfer.Outcome(d.str())
 	case "owner":
@@ -107,10 +127,20 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.Receipt = d.str()
 	case "recipient":
 		l.Recipient = transfer.PartnerID(d.str())
+	case "request":
+		l.Request = d.request()
+	case "review":
+		l.Review = d.review()
+	case "ruling":
+		l.Ruling = d.ruling()
+	case "secondary":
+		l.Secondary = d.secondary()
 	case "sender":
 		l.Sender = transfer.PartnerID(d.str())
 	case "service":
 		l.Service = transfer.Service(d.str())
+	case "signature":
+		l.Signature = d.signature()
 	case "state":
 		l.State = transfer.State(d.str())
 	case "subjects":
@@ -119,6 +149,8 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.Transfer = transfer.TransferID(d.str())
 	case "type":
 		l.Type = transfer.MessageType(d.str())
+	case "undertaking":
+		l.Undertaking = d.undertaking()
 	case "v":
 		*v = d.num()
 	default:
@@ -145,23 +177,44 @@ func (d *decoder) agreement() *Agreement {
 	return a
 }
 
+func (d *decoder) condition() (c Condition) {
+	d.object(func(key string) {
+		switch key {
+		case "holds":
+			c.Holds = d.flag()
+		case "if":
+			c.If = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return c
+}
+
 func (d *decoder) consent() *Consent {
 	c := &Consent{}
 	d.object(func(key string) {
 		switch key {
+		case "at":
+			c.At = d.time()
 		case "authority":
 			c.Authority = d.str()
 		case "categories":
 			c.Categories = d.strs()
 		case "commitment":
 			c.Commitment = d.str()
+		case "evidence":
+			c.Evidence = d.flag()
+		case "expires":
+			c.Expires = d.time()
 		case "explicit":
-			c.Explicit = true
-			d.literal("true")
+			c.Explicit = d.flag()
 		case "id":
 			c.ID = d.str()
 		case "method":
 			c.Method = d.str()
+		case "notice":
+			c.Notice = d.str()
 		case "purpose":
 			c.Purpose = transfer.Purpose(d.str())
 		case "recipients":
@@ -175,6 +228,131 @@ func (d *decoder) consent() *Consent {
 		}
 	})
 	return c
+}
+
+func (d *decoder) demand() *Demand {
+	m := &Demand{}
+	d.object(func(key string) {
+		switch key {
+		case "authority":
+			m.Authority = d.str()
+		case "by":
+			m.By = d.str()
+		case "instrument":
+			m.Instrument = d.str()
+		case "items":
+			m.Items = d.strs()
+		case "law":
+			m.Law = d.str()
+		case "on":
+			m.On = d.str()
+		case "person":
+			m.Person = d.str()
+		case "reference":
+			m.Reference = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return m
+}
+
+func (d *decoder) disclosure() *Disclosure {
+	o := &Disclosure{}
+	d.object(func(key string) {
+		switch key {
+		case "basis":
+			o.Basis = d.basis()
+		case "how":
+			o.How = d.str()
+		case "made":
+			o.Made = d.time()
+		case "office":
+			o.Office = d.str()
+		case "person":
+			o.Person = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return o
+}
+
+func (d *decoder) exception() *Exception {
+	x := &Exception{}
+	d.object(func(key string) {
+		switch key {
+		case "at":
+			x.At = d.str()
+		case "coercion":
+			x.Coercion = d.flag()
+		case "incapable":
+			x.Incapable = d.flag()
+		case "informing_raises_risk":
+			x.InformingRaisesRisk = d.flag()
+		case "kind":
+			x.Kind = d.str()
+		case "law":
+			x.Law = d.str()
+		case "limb":
+			x.Limb = d.str()
+		case "necessary":
+			x.Necessary = d.flag()
+		case "no_less_intrusive_way":
+			x.NoLessIntrusiveWay = d.flag()
+		case "no_other_basis":
+			x.NoOtherBasis = d.flag()
+		case "others_at_risk":
+			x.OthersAtRisk = d.flag()
+		case "person":
+			x.Person = d.str()
+		case "record":
+			x.Record = d.str()
+		case "refused":
+			x.Refused = d.flag()
+		case "serious_crime":
+			x.SeriousCrime = d.flag()
+		default:
+			d.failed = true
+		}
+	})
+	return x
+}
+
+func (d *decoder) basis() (b Basis) {
+	d.object(func(key string) {
+		switch key {
+		case "article6":
+			b.Article6 = d.str()
+		case "article9":
+			b.Article9 = d.str()
+		case "law":
+			b.Law = d.str()
+		case "offence":
+			b.Offence = d.str()
+		case "schedule1":
+			b.Schedule1 = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return b
+}
+
+func (d *decoder) obligation() (o Obligation) {
+	d.object(func(key string) {
+		switch key {
+		case "by":
+			o.By = d.time()
+		case "code":
+			o.Code = d.str()
+		case "who":
+			o.Who = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return o
 }
 
 func (d *decoder) query() *Query {
@@ -222,6 +400,107 @@ func (d *decoder) reason() (r Reason) {
 	return r
 }
 
+func (d *decoder) request() *Request {
+	r := &Request{}
+	d.object(func(key string) {
+		switch key {
+		case "basis":
+			r.Basis = d.basis()
+		case "decided":
+			r.Decided = d.str()
+		case "decision":
+			r.Decision = d.str()
+		case "dpia":
+			r.DPIA = d.str()
+		case "items":
+			r.Items = d.strs()
+		case "office":
+			r.Office = d.str()
+		case "organisation":
+			r.Organisation = d.str()
+		case "person":
+			r.Person = d.str()
+		case "reasons":
+			r.Reasons = d.strs()
+		case "received":
+			r.Received = d.str()
+		case "reference":
+			r.Reference = d.str()
+		case "role":
+			r.Role = transfer.StaffRole(d.str())
+		case "view":
+			r.View = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return r
+}
+
+func (d *decoder) review() *Review {
+	r := &Review{}
+	d.object(func(key string) {
+		switch key {
+		case "at":
+			r.At = d.str()
+		case "person":
+			r.Person = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return r
+}
+
+func (d *decoder) ruling() *Ruling {
+	r := &Ruling{}
+	d.object(func(key string) {
+		switch key {
+		case "act":
+			r.Act = d.str()
+		case "codes":
+			r.Codes = d.strs()
+		case "ground":
+			r.Ground = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return r
+}
+
+func (d *decoder) secondary() *Secondary {
+	s := &Secondary{}
+	d.object(func(key string) {
+		switch key {
+		case "checked_on":
+			s.CheckedOn = d.str()
+		case "opted_out":
+			s.OptedOut = d.flag()
+		case "support":
+			s.Support = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return s
+}
+
+func (d *decoder) signature() *Signature {
+	s := &Signature{}
+	d.object(func(key string) {
+		switch key {
+		case "jws":
+			s.JWS = d.str()
+		case "party":
+			s.Party = transfer.PartnerID(d.str())
+		default:
+			d.failed = true
+		}
+	})
+	return s
+}
+
 func (d *decoder) subject() (s Subject) {
 	d.object(func(key string) {
 		switch key {
@@ -229,8 +508,12 @@ func (d *decoder) subject() (s Subject) {
 			s.Commitment = d.str()
 		case "consents":
 			s.Consents = d.strs()
+		case "facts":
+			s.Facts = d.strs()
 		case "items":
 			s.Items = d.strs()
+		case "noticed":
+			s.Noticed = d.strs()
 		case "position":
 			s.Position = d.num()
 		case "role":
@@ -242,6 +525,25 @@ func (d *decoder) subject() (s Subject) {
 		}
 	})
 	return s
+}
+
+func (d *decoder) undertaking() *Undertaking {
+	u := &Undertaking{}
+	d.object(func(key string) {
+		switch key {
+		case "basis":
+			u.Basis = d.str()
+		case "evidence":
+			u.Evidence = d.flag()
+		case "informed_on":
+			u.InformedOn = d.str()
+		case "not_informed":
+			u.NotInformed = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return u
 }
 
 // take steps over c if it is next.
@@ -259,12 +561,14 @@ func (d *decoder) expect(c byte) {
 	}
 }
 
-func (d *decoder) literal(want string) {
-	if d.failed || len(d.s)-d.i < len(want) || d.s[d.i:d.i+len(want)] != want {
-		d.failed = true
-		return
+// flag reads the only value that a flag has: one that is not set is left out.
+func (d *decoder) flag() bool {
+	if !d.failed && strings.HasPrefix(d.s[d.i:], "true") {
+		d.i += len("true")
+		return true
 	}
-	d.i += len(want)
+	d.failed = true
+	return false
 }
 
 func (d *decoder) object(member func(key string)) {

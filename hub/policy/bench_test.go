@@ -61,7 +61,7 @@ func manyAgreements(t testing.TB, n int) (*agreement.Index, *policy.Request) {
 	r := withCaredFor(refer(said(consent.Given, everything)),
 		said(consent.Requested), said(consent.Given, explicitly("identity", "relationship", "health", "mental-health")))
 	r.Subjects = append(r.Subjects, policy.Subject{
-		Role: transfer.Child, Items: childItems, Born: "2016-02-29", Events: []consent.Event{said(consent.Given, authority("parent"))},
+		Role: transfer.Child, Items: childItems, Facts: born(transfer.Child, "2016-02-29"), Events: []consent.Event{said(consent.Given, authority("parent"))},
 	})
 	return x, r
 }

@@ -67,12 +67,43 @@ const (
 	Duplicate             Code = "DUPLICATE"              // the same request id again
 	SignatureInvalid      Code = "SIGNATURE_INVALID"      // the message is not what its sender signed
 
-	// Two codes that section 4.6 does not have, because nothing in it says what is wrong.
+	// Section 4.6 has no codes for what follows, because its list was drawn up before the rules that these are about were written down as
+	// gates: nothing in it says what is wrong.
 
 	// IdentityAmbiguous: the identifiers of one person lead to different people, so that nobody can say whose consent counts.
 	// A person looks at it; the hub never merges people by itself.
 	IdentityAmbiguous Code = "IDENTITY_AMBIGUOUS"
 	// SubjectNotInformed: a public task or recognised legitimate interest covers only what the person was told or reasonably
-	// expects (the "inform" cell of section 4.2, rule 003-4), and no privacy notice is on record.
+	// expects (the "inform" cell of section 4.2, rule 003-4), and no privacy notice is on record; or the clause itself asks that they were told.
 	SubjectNotInformed Code = "SUBJECT_NOT_INFORMED"
+
+	// What a clause says about when it applies (G4). An agreement lets the two share, so NO_AGREEMENT would send people to look for one.
+	ConditionNotMet  Code = "CONDITION_NOT_MET"  // the when: of the clause does not hold for this message
+	ConditionUnknown Code = "CONDITION_UNKNOWN"  // the message does not say what the when: asks
+	AccessOnly       Code = "ACCESS_ONLY"        // the recipient may look, and gets no copy
+	OnwardNotAllowed Code = "ONWARD_NOT_ALLOWED" // the sender received it under a clause that does not let it pass this on
+	ObjectionWindow  Code = "OBJECTION_WINDOW"   // the time to object, from the day on which people were told, is not over
+
+	// Safety flags, which beat any agreement, and what people write freely.
+	ProtectedAddress Code = "ADDRESS_PROTECTED"   // nobody may learn where this person is
+	PerpetratorNamed Code = "ALLEGED_PERPETRATOR" // somebody in the message is said to have harmed somebody else in it
+	NotReviewed      Code = "NOT_REVIEWED"        // the clause lets notes or attachments go once somebody has read them, and nobody says so
+	ContactInNotes   Code = "CONTACT_IN_NOTES"    // an address or a number typed into notes
+
+	// Who decides (section 4.4).
+	NoDecisionMaker Code = "NO_DECISION_MAKER" // the person cannot decide, and nobody who may has done it for them (C3 to C5)
+	EarlierRefusal  Code = "EARLIER_REFUSAL"   // a representative agrees to what the person refused while they could decide (C6)
+	PersonDeceased  Code = "DECEASED"          // C13
+
+	// Grounds for special-category data that are declared and do not suffice.
+	LimbMissing        Code = "CONSENT_LIMB_MISSING" // Sch 1 paras 18, 19: nobody has recorded why it goes without consent
+	LegalGroundMissing Code = "LEGAL_GROUND_MISSING" // the sender's own rule asks for more than consent (rule 002-3)
+
+	// Exceptions (section 4.3) that are claimed and do not carry, and demands.
+	ExceptionNotShown     Code = "EXCEPTION_NOT_SHOWN"     // what the row asks to be recorded is missing, or who claims it may not
+	ExceptionNotAvailable Code = "EXCEPTION_NOT_AVAILABLE" // no row lets this go to a body of this kind
+	DemandNotCompelling   Code = "DEMAND_NOT_COMPELLING"   // a request, and nothing that obliges the sender (E5)
+
+	// TurnedDown: a person decided that it does not go.
+	TurnedDown Code = "TURNED_DOWN"
 )

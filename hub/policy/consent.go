@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
@@ -12,44 +13,70 @@ import (
 // identified holds a transfer about somebody whom the hub cannot tell from somebody else: it would go by the wrong person's
 // consent.
 func identified(c *hearing, p *person) []finding {
-	if !p.Ambiguous {
+	if !p.Facts.Has(IdentifiersDisagree) {
 		return nil
 	}
-	return []finding{{hold, Reason{
+	return []finding{{effect: hold, Reason: Reason{
 		Code: IdentityAmbiguous, Gate: "G10", Source: "G10", Role: p.Role,
 		Detail: fmt.Sprintf("The identifiers given for %s belong to different people.", who(p)),
 		Remedy: "Check the identifiers. If they are right, the Data Protection Lead has to say which person it is.",
 	}}}
 }
 
+// unrestricted is gate G9: what somebody has had restricted is kept and not used (Art 18), except with their consent since, for legal claims,
+// to protect somebody else, or where a law compels. A restriction of some kinds of data takes those out; one of everything about the person
+// whose message it is holds it.
+func unrestricted(c *hearing, p *person) []finding {
+	s := &p.word.standing
+	if len(s.Restricted) == 0 || c.exactly() || c.safeguards() || c.flow.Basis.Article9 == "f" {
+		return nil
+	}
+	var out contracts.ItemSet
+	held, refs := false, make([]string, len(s.Restricted))
+	for i := range s.Restricted {
+		one := consent.Standing{State: s.State, Explicit: s.Explicit, Categories: s.Categories, Except: s.Except, Restricted: s.Restricted[i : i+1]}
+		hit := c.which(p.left, one.Restricts)
+		if p.primary && len(s.Restricted[i].Categories) == 0 && !s.Restricted[i].Agreed {
+			held = held || !hit.Empty()
+		} else {
+			out = out.Or(hit)
+		}
+		refs[i] = s.Restricted[i].Ref
+	}
+	p.rests(refs)
+	reason := Reason{
+		Code: Restricted, Gate: "G9", Source: "Art 18", Role: p.Role,
+		Detail: fmt.Sprintf("On record is that data about %s may be kept and not used until the restriction is lifted.", who(p)),
+		Remedy: "Wait until it is lifted, or ask the person whether they agree to this transfer all the same.",
+	}
+	found := c.but(p, p.left.Minus(out), reason)
+	if held {
+		found = append(found, finding{effect: hold, Reason: reason})
+	}
+	return found
+}
+
 // consented is gate G10: what the person has said, on the basis that the agreement declares and on no other. The primary
 // subject's answer decides about the transfer; anybody else's about their own items alone (domain.md section 4.4, C11, C12).
 //
 // Professionals act in a working capacity: that a named nurse refers is not the nurse's to consent to, and the clause lists
-// what of it goes.
+// what of it goes. Figures are about nobody.
 func consented(c *hearing, p *person) []finding {
-	if p.Role == transfer.Professional {
+	if p.Role == transfer.Professional || isNobody(p) {
 		return nil
 	}
-	basis := c.flow.Basis
-	scope := consent.Scope{
-		Sender: c.request.Sender, Recipient: c.request.Recipient,
-		Purpose: c.request.Purpose, Service: c.request.Service, Members: c.flow.Members,
-		Authorities: deciders(p.Subject, c.request.At),
-	}
-	standing := consent.At(p.Events, scope, c.request.At)
-	p.consents = standing.Refs
-	said := answerOf(&standing)
-
-	verdict, careful := c.verdict(said, &standing), ok
+	p.rests(p.word.standing.Refs)
+	said, verdict, found := c.verdict(p)
 	delicate := c.which(p.left, isSpecial)
-	if row := caution(basis.Article9, paragraphOf(basis.Schedule1)); row != nil && !delicate.Empty() {
-		careful = row[said]
+	careful := ok
+	if row := caution(c.flow.Basis); row != nil && !delicate.Empty() {
+		var lifted []finding
+		careful, lifted = c.cautious(p, row, said)
+		found = append(found, lifted...)
 	}
-	var found []finding
 	switch {
 	case verdict.effect >= hold && !p.primary:
-		return c.without(p, said, verdict.code, &standing, scope)
+		return c.without(p, said, verdict.code)
 	case verdict.effect >= hold:
 		// Nothing goes, so there is nothing to strip.
 		if careful.code == verdict.code {
@@ -57,59 +84,149 @@ func consented(c *hearing, p *person) []finding {
 		}
 		for _, v := range [...]cell{verdict, careful} {
 			if v.effect >= hold {
-				found = append(found, finding{v.effect, c.explain(v.code, p, said, &standing, scope)})
+				found = append(found, finding{effect: v.effect, firm: true, Reason: c.explain(v.code, p, said)})
 			}
 		}
 		return found
 	case careful.effect >= hold:
-		found = append(found, c.strip(p, delicate, c.explain(careful.code, p, said, &standing, scope)))
+		found = append(found, c.strip(p, delicate, c.explain(careful.code, p, said)))
 	}
-	return append(found, c.cover(p, said, &standing, scope)...)
+	return append(found, c.cover(p, said)...)
 }
 
-// verdict reads the matrix, and takes the ways out that two of its cells have.
-func (c *hearing) verdict(said answer, standing *consent.Standing) cell {
-	v := matrix[c.flow.Basis.Article6][said]
-	switch u := c.request.Undertaking; {
-	case v.code == SubjectNotInformed && c.informed(standing):
-		return ok
-	case v.code == ReferrerUndertakingMissing && u != nil && u.EvidenceRef != "":
+// rests adds to the events that the decision about a person rests on.
+func (p *person) rests(refs []string) {
+	if p.consents == nil {
+		p.consents = refs
+	} else {
+		p.consents = slices.Concat(p.consents, refs)
+	}
+}
+
+// verdict reads the matrix for the transfer as a whole and then, in the order of section 4.4, whether whoever spoke could. What a ruling has
+// lifted comes back as findings; behind a no that was lifted the person counts as silent.
+func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
+	said = p.word.said
+	firm := c.flow.Basis.Article6 == "a"
+	passes := func(v cell) bool {
+		if v.effect != hold || firm || !p.primary || c.lifting(v.code) == nil {
+			return v.effect < hold
+		}
+		lifted = append(lifted, finding{effect: hold, Reason: c.explain(v.code, p, said)})
+		return true
+	}
+	if p.Facts.Has(CapacityInDoubt) && restsOnWord(c.flow.Basis) && p.primary && c.lifting(CapacityDoubt) != nil {
+		lifted = append(lifted, finding{effect: hold, Reason: c.explain(CapacityDoubt, p, said)})
+	}
+	if said.isNo() {
+		v = c.wayOut(p, matrix[c.flow.Basis.Article6][said], said)
+		if v == ok {
+			return said, ok, lifted
+		}
+		if !passes(v) {
+			return said, v, lifted
+		}
+		said = silent
+	}
+	if restsOnWord(c.flow.Basis) && c.doubted(p) {
+		return said, cell{hold, CapacityDoubt}, lifted
+	}
+	for _, v := range [...]cell{
+		c.wayOut(p, matrix[c.flow.Basis.Article6][said], said), c.maker(p, said), c.besideThem(p, said),
+	} {
+		if v.code == ConsentNone {
+			v.code = c.silence(p)
+		}
+		if !passes(v) {
+			return said, v, lifted
+		}
+	}
+	return said, ok, lifted
+}
+
+// wayOut takes the ways out that some cells of the matrix have.
+func (c *hearing) wayOut(p *person, v cell, said answer) cell {
+	open := false
+	switch u := c.request.Undertaking; v.code {
+	case SubjectNotInformed:
+		open = c.informed(p)
+	case ReferrerUndertakingMissing:
+		open = u != nil && u.EvidenceRef != "" || c.safeguards()
+	case LimbMissing:
+		open = c.limbRecorded()
+	}
+	if open || v.effect == hold && said.isNo() && c.overrides(p) {
 		return ok
 	}
 	return v
 }
 
-// informed reports whether the person was told of the sharing: shown a privacy notice in person, or able to expect it from the
-// one that the sender publishes for this agreement (rules 003-4, 001-13).
-func (c *hearing) informed(standing *consent.Standing) bool {
-	if standing.Notice != "" {
+// informed reports whether the person was told of the sharing, or there is a recorded reason why not: shown a privacy notice in person, told on
+// a day that the sender names, able to expect it from the notice that the sender publishes for this agreement; or not told for reasons of
+// safety or crime (rules 003-4, 001-13).
+func (c *hearing) informed(p *person) bool {
+	if p.word.standing.Notice != "" {
 		return true
 	}
-	for _, n := range c.flow.Agreement.Transparency {
-		if n.Party == c.request.Sender {
-			return true
-		}
+	if _, told := c.toldOn(); told {
+		return true
 	}
-	return false
+	if u := c.request.Undertaking; u != nil && (u.NotInformed == "safety" || u.NotInformed == "crime") {
+		return true
+	}
+	if e := c.request.Exception; e != nil && e.InformingRaisesRisk {
+		return true
+	}
+	return slices.ContainsFunc(c.flow.Agreement.Transparency, func(n agreement.Notice) bool { return n.Party == c.request.Sender })
+}
+
+// cautious reads a row of caution, and as verdict does what a ruling has lifted of it.
+func (c *hearing) cautious(p *person, r *row, said answer) (v cell, lifted []finding) {
+	for {
+		v = c.wayOut(p, r[said], said)
+		if v.effect != hold || !p.primary || c.flow.Basis.Article6 == "a" || c.lifting(v.code) == nil {
+			return v, lifted
+		}
+		lifted = append(lifted, finding{effect: hold, Reason: c.explain(v.code, p, said)})
+		if !said.isNo() {
+			return ok, lifted
+		}
+		said = silent
+	}
 }
 
 // without takes a third party's items out. A no takes all of them. When nothing speaks for the person, what only explains the
 // caring context may stay, except the kinds of data that the person said no to.
-func (c *hearing) without(p *person, said answer, code Code, standing *consent.Standing, scope consent.Scope) []finding {
+func (c *hearing) without(p *person, said answer, code Code) []finding {
 	kept := contracts.ItemSet{}
-	reason := c.explain(code, p, said, standing, scope)
+	reason := c.explain(code, p, said)
 	if !said.isNo() {
-		kept = c.withDirectives(p, c.which(p.left, func(i *contracts.Item) bool {
-			_, out := standing.Except[i.Category]
-			return isContext(i) && !out
-		}))
-		if reason.Code != ParentalConsentMissing && reason.Code != RepresentativeUnverified {
-			reason.Code, reason.Source = ThirdPartyNoBasis, "001-14"
-			reason.Detail = fmt.Sprintf("Nothing on record lets data about %s go.", who(p))
-			reason.Remedy = "Record that person's own consent, or leave the items out."
+		kept = c.context(p)
+		switch reason.Code {
+		case ParentalConsentMissing, RepresentativeUnverified, RepresentativeScope, NoDecisionMaker, EarlierRefusal:
+		case CapacityDoubt:
+			if said == silent {
+				reason = c.strangers(p)
+			}
+		default:
+			reason = c.strangers(p)
 		}
 	}
-	items := p.left.Minus(kept)
+	return c.but(p, kept, reason)
+}
+
+// strangers says that nothing speaks for a third party.
+func (c *hearing) strangers(p *person) Reason {
+	return Reason{
+		Code: ThirdPartyNoBasis, Gate: "G10", Role: p.Role, Source: "001-14",
+		Detail: fmt.Sprintf("Nothing on record lets data about %s go.", who(p)),
+		Remedy: "Record that person's own consent, or leave the items out.",
+	}
+}
+
+// but strips everything about a person except some items, and the directives that go along with those.
+func (c *hearing) but(p *person, kept contracts.ItemSet, reason Reason) []finding {
+	items := p.left.Minus(c.withDirectives(p, kept))
 	if items.Empty() {
 		return nil
 	}
@@ -118,13 +235,12 @@ func (c *hearing) without(p *person, said answer, code Code, standing *consent.S
 
 // cover takes out the items that the person's consent does not cover, where consent is what lets them go, and the categories
 // that the person has said no to, except where the law leaves them no choice.
-func (c *hearing) cover(p *person, said answer, standing *consent.Standing, scope consent.Scope) []finding {
+func (c *hearing) cover(p *person, said answer) []finding {
 	var found []finding
 	kept := p.left
 	var stripped [len(coverCodes)]contracts.ItemSet
 	for i := range p.left.All() {
-		item := &c.request.Contract.Items[i]
-		code, covered := c.covers(item, p, said, standing)
+		code, covered := c.covers(&c.request.Contract.Items[i], p, said)
 		if covered {
 			continue
 		}
@@ -138,7 +254,7 @@ func (c *hearing) cover(p *person, said answer, standing *consent.Standing, scop
 	kept = c.withDirectives(p, kept)
 	for k, items := range stripped {
 		if items = items.Minus(kept); !items.Empty() {
-			found = append(found, c.strip(p, items, c.explain(coverCodes[k], p, said, standing, scope)))
+			found = append(found, c.strip(p, items, c.explain(coverCodes[k], p, said)))
 		}
 	}
 	return found
@@ -146,13 +262,13 @@ func (c *hearing) cover(p *person, said answer, standing *consent.Standing, scop
 
 // coverCodes are the reasons why an item may not be covered, in the order in which they are given.
 var coverCodes = [...]Code{
-	ConsentRefused, ConsentWithdrawn, Objection, ConsentExpired, ConsentNone, ConsentNotExplicit, ConsentScope,
+	ConsentRefused, ConsentWithdrawn, Objection, ConsentExpired, ConsentNone, CapacityDoubt, RepresentativeScope, ConsentNotExplicit, ConsentScope,
 }
 
-// covers reports whether a person's standing lets an item go, and if not, why.
-func (c *hearing) covers(item *contracts.Item, p *person, said answer, standing *consent.Standing) (Code, bool) {
-	basis := c.flow.Basis
-	if state, out := standing.Except[item.Category]; out && binding(basis, item) {
+// covers reports whether a person's word lets an item go, and if not, why.
+func (c *hearing) covers(item *contracts.Item, p *person, said answer) (Code, bool) {
+	basis, w := c.flow.Basis, &p.word
+	if state, out := w.standing.Except[item.Category]; out && binding(basis, item) && !c.overrides(p) {
 		switch state {
 		case consent.Withdrawn:
 			return ConsentWithdrawn, false
@@ -161,9 +277,14 @@ func (c *hearing) covers(item *contracts.Item, p *person, said answer, standing 
 		}
 		return ConsentRefused, false
 	}
-	gated := basis.Article6 == "a" || basis.Article9 == "a" && item.Special
 	switch {
-	case !gated, standing.Covers(item), !p.primary && !said.isNo() && isContext(item):
+	case w.moneyAlone && restsOnWord(basis) && item.Category != "finance":
+		return RepresentativeScope, false
+	case !gated(basis, item), !p.primary && !said.isNo() && isContext(item):
+		return "", true
+	case c.doubted(p):
+		return CapacityDoubt, false
+	case w.covers(item) && !said.isNo():
 		return "", true
 	case said == yesExplicit || said == yes:
 		if item.Special {
@@ -174,11 +295,16 @@ func (c *hearing) covers(item *contracts.Item, p *person, said answer, standing 
 	return matrix["a"][said].code, false
 }
 
+// gated reports whether an item goes by consent alone: all of them where consent is the basis, special-category items on the conditions that
+// ask for it (Art 9(2)(a), and (d) for what leaves the body), offence items on that of Sch 1 para 29.
+func gated(b agreement.Basis, item *contracts.Item) bool {
+	return b.Article6 == "a" || item.Special && (b.Article9 == "a" || b.Article9 == "d") || item.Offence && paragraphOf(b.Offence) == 29
+}
+
 // binding reports whether a person's no to a kind of data counts on this basis: always, except where a law compels the sender.
 // Then it counts for special-category data alone, and there on the conditions that ask for it or are cautious about it.
 func binding(basis agreement.Basis, item *contracts.Item) bool {
-	return basis.Article6 != "c" ||
-		item.Special && (basis.Article9 == "a" || caution(basis.Article9, paragraphOf(basis.Schedule1)) != nil)
+	return basis.Article6 != "c" || gated(basis, item) || item.Special && caution(basis) != nil
 }
 
 // withDirectives adds the directives that the agreement lets go to whatever else is kept about a person: how to treat the rest
@@ -188,6 +314,14 @@ func (c *hearing) withDirectives(p *person, kept contracts.ItemSet) contracts.It
 		return kept
 	}
 	return kept.Or(c.which(p.covered, isDirective))
+}
+
+// context gives what only explains the caring context, except the kinds of data that the person said no to.
+func (c *hearing) context(p *person) contracts.ItemSet {
+	return c.which(p.left, func(i *contracts.Item) bool {
+		_, out := p.word.standing.Except[i.Category]
+		return isContext(i) && !out
+	})
 }
 
 // isContext reports whether an item only explains the caring context, and so may go without the word of the person it is about
@@ -205,30 +339,12 @@ func isContext(i *contracts.Item) bool {
 }
 
 // explain puts an answer into words.
-func (c *hearing) explain(code Code, p *person, said answer, standing *consent.Standing, scope consent.Scope) Reason {
+func (c *hearing) explain(code Code, p *person, said answer) Reason {
 	if code == ConsentNone && said == silent {
-		code = c.silence(p, standing, scope)
+		code = c.silence(p)
 	}
 	w := wordings[code]
 	return Reason{Code: code, Gate: "G10", Role: p.Role, Detail: fmt.Sprintf(w.detail, who(p)), Remedy: w.remedy, Source: w.source}
-}
-
-// silence says more exactly what is missing when no consent is on record.
-func (c *hearing) silence(p *person, standing *consent.Standing, scope consent.Scope) Code {
-	anybody := scope
-	anybody.Authorities = nil
-	byAnother := consent.At(p.Events, anybody, c.request.At)
-	switch {
-	case underSixteen(p.Subject, c.request.At) && (p.primary || byAnother.State == consent.Given):
-		return ParentalConsentMissing
-	case byAnother.State == consent.Given:
-		return RepresentativeUnverified
-	case standing.OutOfScope:
-		return ConsentScope
-	case p.primary && c.request.Undertaking == nil && standing.State == consent.None && c.flow.Basis.Article6 == "a":
-		return ReferrerUndertakingMissing
-	}
-	return ConsentNone
 }
 
 // wordings are what a caseworker reads. %s is the person, without saying who it is.
@@ -261,8 +377,24 @@ var wordings = map[Code]struct{ detail, remedy, source string }{
 		"On record is that %s objects to this sharing.",
 		"Stop, unless the Data Protection Lead finds compelling grounds.", "001-35, Art 21",
 	},
+	CapacityDoubt: {
+		"It is in doubt whether %s can decide this.",
+		"Have it assessed for this decision, with support. If it cannot wait, the safeguarding lead may claim an exception.", "C2, Mental Capacity Act 2005 ss.2-3",
+	},
+	NoDecisionMaker: {
+		"Nobody who may decide for %s, who cannot decide this, has done so.",
+		"Record the decision of their health and welfare attorney or deputy, or a best-interests decision.", "C3-C5, Mental Capacity Act 2005 s.4",
+	},
+	EarlierRefusal: {
+		"While they could decide, %s refused this, and a representative agrees to it now.",
+		"The Data Protection Lead or Caldicott Guardian has to weigh the refusal.", "C6",
+	},
+	RepresentativeScope: {
+		"Somebody agreed for %s whose power does not reach this: health and welfare once capacity is lost, property and affairs for money alone.",
+		"Record the person's own consent, or the decision of whoever may decide this for them.", "C3, C4",
+	},
 	ParentalConsentMissing: {
-		"Nothing shows that somebody with parental responsibility has consented for %s, or that the child was found competent to decide.",
+		"Nothing shows that somebody with parental responsibility has consented for %s, or that the child was found competent to decide where that is enough.",
 		"Record a parent's consent, or that the child is Gillick-competent for this decision and consents.", "recital 38, Gillick competence",
 	},
 	RepresentativeUnverified: {
@@ -275,14 +407,18 @@ var wordings = map[Code]struct{ detail, remedy, source string }{
 	},
 	SubjectNotInformed: {
 		"Nothing shows that %s was told of this sharing.",
-		"Show the privacy notice and record that it was shown, or record in the agreement where it is published.", "003-4, 001-13",
+		"Show the privacy notice and record that it was shown, or say in the undertaking when the person was told, or why not.", "003-4, 001-13",
+	},
+	LimbMissing: {
+		"Nobody has recorded why special-category data about %s goes without consent.",
+		"Whoever may has to claim it as safeguarding, and say which limb holds (exception.limb).", "DPA 2018 Sch 1 paras 18(2), 19(2)",
 	},
 	LessIntrusiveAvailable: {
 		"Vital interests of %s are claimed, and nobody has recorded that life is in danger and no less intrusive way exists.",
-		"If life is in danger, call the emergency services. The safeguarding lead has to record the exception.", "001-19",
+		"If life is in danger, call the emergency services. Whoever decides has to claim the exception.", "001-19",
 	},
 	VitalInterestsCapable: {
 		"Vital interests are no ground for special-category data about %s, who is presumed able to consent.",
-		"Ask for explicit consent. If the person cannot decide this now, the safeguarding lead has to record it.", "001-20, Art 9(2)(c)",
+		"Ask for explicit consent. If the person cannot decide this now, the exception has to say so.", "001-20, Art 9(2)(c)",
 	},
 }

@@ -20,6 +20,11 @@ const (
 	council = transfer.PartnerID("hertfordshire-county-council")
 	fire    = transfer.PartnerID("hertfordshire-fire-and-rescue")
 	abroad  = transfer.PartnerID("mailing-house-abroad")
+	police  = transfer.PartnerID("hertfordshire-constabulary")
+	cqc     = transfer.PartnerID("care-quality-commission")
+	court   = transfer.PartnerID("county-court")
+	nhs     = transfer.PartnerID("hospital-trust")
+	family  = transfer.PartnerID("families")
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -49,13 +54,24 @@ var (
 	referrerItems = items("referrer.name", "referrer.phone")
 )
 
+// staff are the people of every partner who may decide something.
+var staff = []transfer.Person{
+	{ID: "caseworker-1", Office: "Caseworker", Roles: []transfer.StaffRole{transfer.Caseworker}},
+	{ID: "dpl-1", Office: "Data Protection Lead", Roles: []transfer.StaffRole{transfer.DataProtection}},
+	{ID: "safeguarding-1", Office: "Safeguarding Lead", Roles: []transfer.StaffRole{transfer.SafeguardingLead}},
+	{ID: "caldicott-1", Office: "Caldicott Guardian", Roles: []transfer.StaffRole{transfer.CaldicottGuardian}},
+	{ID: "practitioner-1", Office: "Social Worker", Roles: []transfer.StaffRole{transfer.Practitioner}},
+}
+
 func partners() []transfer.Partner {
 	partner := func(id transfer.PartnerID, kind transfer.Kind) transfer.Partner {
-		return transfer.Partner{ID: id, Name: string(id), Kind: kind, Location: "GB"}
+		return transfer.Partner{ID: id, Name: string(id), Kind: kind, Location: "GB", People: staff}
 	}
 	all := []transfer.Partner{
 		partner(cih, transfer.Charity), partner(ageUK, transfer.Charity), partner(pohwer, transfer.Advocacy),
 		partner(council, transfer.Council), partner(fire, transfer.FireAndRescue), partner(abroad, transfer.Company),
+		partner(police, transfer.Police), partner(cqc, transfer.Regulator), partner(court, transfer.Court), partner(nhs, transfer.NHS),
+		partner(family, transfer.Individuals),
 	}
 	all[5].Location = "US"
 	return all
@@ -72,7 +88,7 @@ func hertswise(change ...func(*agreement.Flow)) *agreement.Agreement {
 		Messages: []transfer.MessageType{"referral/1"}, Purpose: "referral.service", Service: "hertswise",
 		Members: []transfer.PartnerID{ageUK, cih},
 		Basis:   agreement.Basis{Article6: "a", Article9: "a", Offence: "para 29"},
-		Allowed: carerItems.Or(caredForItems).Or(referrerItems), Required: items("carer.name.family"),
+		Allowed: carerItems.Or(caredForItems).Or(referrerItems), Required: items("carer.name.family"), FreeText: agreement.Always,
 	}
 	a.Flows = []*agreement.Flow{f}
 	for _, c := range change {
@@ -96,7 +112,7 @@ func refer(events ...consent.Event) *policy.Request {
 		Sender: cih, Recipient: ageUK, Contract: referral, Purpose: "referral.service", Service: "hertswise",
 		Undertaking: &contracts.Undertaking{Basis: "consent", EvidenceRef: "file 7"},
 		Subjects: []policy.Subject{
-			{Role: transfer.Carer, Items: carerItems, Events: events, Born: "1961-05-01"},
+			{Role: transfer.Carer, Items: carerItems, Events: events, Facts: born(transfer.Carer, "1961-05-01")},
 			{Role: transfer.Professional, Items: referrerItems},
 		},
 		At: noon,
@@ -108,6 +124,9 @@ func withCaredFor(r *policy.Request, events ...consent.Event) *policy.Request {
 	r.Subjects = append(r.Subjects, policy.Subject{Role: transfer.CaredFor, Items: caredForItems, Events: events})
 	return r
 }
+
+// born gives the facts of somebody with this date of birth.
+func born(role transfer.Role, date string) policy.Facts { return policy.FactsOf(role, nil, date, noon) }
 
 var eventID int
 
@@ -167,18 +186,27 @@ func check(t testing.TB, r *policy.Request, d *policy.Decision) {
 			t.Errorf("%s: something goes on a %s", s.Role, d.Outcome)
 		}
 	}
-	if d.Outcome.Permits() {
+	switch {
+	case d.Outcome == transfer.PermitException:
+		if d.Flow != nil || d.Agreement != nil || d.Owner != policy.OwnerDPL || d.Deadline.IsZero() || !d.Expires.After(r.At) {
+			t.Errorf("an exception under an agreement, or one without review or end: %+v", d)
+		}
+	case d.Outcome.Permits():
 		if d.Flow == nil || d.Agreement == nil || d.Owner != "" || !d.Deadline.IsZero() {
 			t.Errorf("a permit without an agreement, or one that somebody has to look at: %+v", d)
 		}
-	} else if len(d.Reasons) == 0 || d.Owner == "" || !d.Deadline.After(r.At) {
+	}
+	if d.Outcome.Permits() != (len(d.Obligations) > 0) {
+		t.Errorf("a %s with %d obligations", d.Outcome, len(d.Obligations))
+	}
+	if !d.Outcome.Permits() && (len(d.Reasons) == 0 || d.Owner == "" || !d.Deadline.After(r.At)) {
 		t.Errorf("a %s without a reason, an owner or a deadline", d.Outcome)
 	}
 	for _, reason := range d.Reasons {
 		if reason.Code == "" || reason.Gate == "" || reason.Detail == "" || reason.Remedy == "" || reason.Source == "" {
 			t.Errorf("a reason that says too little: %+v", reason)
 		}
-		if d.Flow != nil && reason.Clause == "" && reason.Gate != "G2" && reason.Gate != "G3" { // prohibited purposes and partners are not a clause's
+		if d.Flow != nil && reason.Clause == "" && reason.Gate != "G2" && reason.Gate != "G3" && reason.Gate != "ruling" { // these are not a clause's
 			t.Errorf("a reason without its clause: %+v", reason)
 		}
 	}

@@ -68,8 +68,18 @@ func TestMatrix(t *testing.T) {
 			"permit, permit, permit, permit, refuse CONSENT_REFUSED, refuse CONSENT_WITHDRAWN, refuse OBJECTION"},
 		{"(e) and 9(g) para 16, ordinary", council, agreement.Basis{Article6: "e", Article9: "g", Schedule1: "para 16", APD: "apd"}, false, informed,
 			"permit, permit, permit, permit, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
-		{"(e) and 9(g) para 18, special", council, safeguarding, true, informed,
+		{"(e) and 9(g) para 17, special", council, agreement.Basis{Article6: "e", Article9: "g", Schedule1: "para 17", APD: "apd"}, true, informed,
 			"permit, permit, permit, permit, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
+		{"(e) and 9(g) para 18, special", council, safeguarding, true, informed,
+			"permit, permit, strip CONSENT_LIMB_MISSING, strip CONSENT_LIMB_MISSING, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
+		{"(e) and 9(g) para 18, ordinary", council, safeguarding, false, informed,
+			"permit, permit, permit, permit, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
+		{"(c) and 9(g) para 19, special", council, agreement.Basis{Article6: "c", Article9: "g", Schedule1: "para 19", APD: "apd"}, true, careless,
+			"permit, permit, strip CONSENT_LIMB_MISSING, strip CONSENT_LIMB_MISSING, strip CONSENT_REFUSED, strip CONSENT_WITHDRAWN, strip OBJECTION"},
+		{"(c) and 9(g) para 24, special", council, agreement.Basis{Article6: "c", Article9: "g", Schedule1: "para 24", APD: "apd"}, true, careless,
+			"permit, permit, strip REFERRER_UNDERTAKING_MISSING, strip REFERRER_UNDERTAKING_MISSING, strip CONSENT_REFUSED, strip CONSENT_WITHDRAWN, strip OBJECTION"},
+		{"(f) and 9(d), special", cih, agreement.Basis{Article6: "f", LIA: "lia", Article9: "d"}, true, careless,
+			"permit, strip CONSENT_NOT_EXPLICIT, strip CONSENT_NONE, strip CONSENT_EXPIRED, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
 		{"(ea), ordinary", cih, agreement.Basis{Article6: "ea"}, false, careless,
 			"permit, permit, hold REFERRER_UNDERTAKING_MISSING, permit, hold CONSENT_REFUSED, hold CONSENT_WITHDRAWN, hold OBJECTION"},
 		{"(f), ordinary", cih, agreement.Basis{Article6: "f", LIA: "lia"}, false, careless,
@@ -123,25 +133,74 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-func TestTheWaysOutOfTheMatrix(t *testing.T) {
-	publicTask := hertswise(func(f *agreement.Flow) {
+// publicTask is an agreement under which the council refers as its task, without the health of anybody.
+func publicTask() *agreement.Agreement {
+	return hertswise(func(f *agreement.Flow) {
 		f.From, f.Basis = []transfer.PartnerID{council}, agreement.Basis{Article6: "e"}
 		f.Allowed = f.Allowed.Minus(items("carer.condition"))
 	})
-	r := refer()
+}
+
+// byCouncil is a referral that the council makes, without the health of anybody.
+func byCouncil(events ...consent.Event) *policy.Request {
+	r := refer(events...)
 	r.Sender = council
 	r.Subjects[0].Items = r.Subjects[0].Items.Minus(items("carer.condition"))
-	expect(t, decide(t, r, publicTask), hold, policy.SubjectNotInformed)
-	told := said(consent.Requested, func(e *consent.Event) { e.RecordedBy, e.Notice = council, "carers-2026-04" })
-	r.Subjects[0].Events = []consent.Event{told}
-	expect(t, decide(t, r, publicTask), permit)
+	return r
+}
 
+func recordedBy(p transfer.PartnerID) func(*consent.Event) { return func(e *consent.Event) { e.RecordedBy = p } }
+
+func TestWhoWasToldMayBeReferredAsAPublicTask(t *testing.T) {
+	for story, change := range map[string]func(*policy.Request){
+		"shown the privacy notice": func(r *policy.Request) {
+			r.Subjects[0].Events = []consent.Event{said(consent.Requested, func(e *consent.Event) { e.RecordedBy, e.Notice = council, "carers-2026-04" })}
+		},
+		"told today":           func(r *policy.Request) { r.Undertaking.InformedOn = "2026-11-21" },
+		"not told, for safety": func(r *policy.Request) { r.Undertaking.NotInformed = "safety" },
+		"not told, for crime":  func(r *policy.Request) { r.Undertaking.NotInformed = "crime" },
+	} {
+		t.Run(story, func(t *testing.T) {
+			r := byCouncil()
+			change(r)
+			expect(t, decide(t, r, publicTask()), permit)
+		})
+	}
+	for story, change := range map[string]func(*policy.Request){
+		"nothing said":                        func(*policy.Request) {},
+		"will be told tomorrow":               func(r *policy.Request) { r.Undertaking.InformedOn = "2026-11-22" },
+		"told on a day that nobody can read":  func(r *policy.Request) { r.Undertaking.InformedOn = "yesterday" },
+		"not told, for a reason of their own": func(r *policy.Request) { r.Undertaking.NotInformed = "bother" },
+		"no undertaking":                      func(r *policy.Request) { r.Undertaking = nil },
+	} {
+		t.Run(story, func(t *testing.T) {
+			r := byCouncil()
+			change(r)
+			expect(t, decide(t, r, publicTask()), hold, policy.SubjectNotInformed)
+		})
+	}
+}
+
+func TestARecognisedInterestNeedsItsEvidence(t *testing.T) {
 	recognised := hertswise(func(f *agreement.Flow) { f.Basis = agreement.Basis{Article6: "ea", Article9: "a"} })
-	r = refer()
+	r := refer()
 	r.Subjects[0].Items = items("carer.name.family")
 	expect(t, decide(t, r, recognised), permit)
 	r.Undertaking = nil
 	expect(t, decide(t, r, recognised), hold, policy.ReferrerUndertakingMissing)
+}
+
+// What an elected representative takes up, somebody asked them to (domain.md section 4.5, P8).
+func TestAnElectedRepresentativeIsToldWhatSomebodyAskedThemToTakeUp(t *testing.T) {
+	toMember := hertswise(func(f *agreement.Flow) {
+		f.Basis = agreement.Basis{Article6: "f", LIA: "lia", Article9: "g", Schedule1: "para 24(1)", APD: "apd"}
+	})
+	expect(t, decide(t, refer(), toMember), permit)
+	r := refer()
+	r.Undertaking.EvidenceRef = ""
+	d := decide(t, r, toMember)
+	expect(t, d, strip, policy.ReferrerUndertakingMissing)
+	went(t, d, 0, carerItems.Minus(items("carer.condition")))
 }
 
 func TestANoToOneKindOfDataOnABasisThatDoesNotAsk(t *testing.T) {

@@ -63,8 +63,10 @@ func anyRequest(t *rapid.T) *policy.Request {
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
 		s.Items = subset(t, s.Items, "present")
-		s.Born = rapid.SampledFrom([]string{"1961", "2011-04-02", "2009-01", ""}).Draw(t, "born")
-		s.Ambiguous = rapid.IntRange(0, 9).Draw(t, "ambiguous") == 0
+		s.Facts = born(s.Role, rapid.SampledFrom([]string{"1961", "2011-04-02", "2009-01", ""}).Draw(t, "born"))
+		if rapid.IntRange(0, 9).Draw(t, "ambiguous") == 0 {
+			s.Facts |= policy.IdentifiersDisagree
+		}
 		for range rapid.IntRange(0, 3).Draw(t, "events") {
 			s.Events = append(s.Events, anyEvent(t, anyStates))
 		}

@@ -221,7 +221,7 @@ func TestA19WhoConsentsForAYoungCarer(t *testing.T) {
 	} {
 		t.Run(tt.story, func(t *testing.T) {
 			r := refer(tt.events...)
-			r.Subjects[0].Born = tt.born
+			r.Subjects[0].Facts = born(transfer.Carer, tt.born)
 			expect(t, decide(t, r, hertswise()), tt.outcome, tt.codes...)
 		})
 	}
@@ -245,7 +245,7 @@ func TestAChildOfTheHouseholdNeedsAParentsConsent(t *testing.T) {
 	} {
 		t.Run(tt.story, func(t *testing.T) {
 			r := refer(said(consent.Given, everything))
-			r.Subjects = append(r.Subjects, policy.Subject{Role: transfer.Child, Items: child, Born: tt.born, Events: tt.events})
+			r.Subjects = append(r.Subjects, policy.Subject{Role: transfer.Child, Items: child, Facts: born(transfer.Child, tt.born), Events: tt.events})
 			d := decide(t, r, lists)
 			outcome := transfer.Permit
 			if tt.codes != nil {
@@ -273,7 +273,7 @@ func TestTakingBackOneKindOfDataLeavesTheRest(t *testing.T) {
 
 func TestSomebodyWhoCouldBeTwoPeopleIsLookedAt(t *testing.T) {
 	r := withCaredFor(refer(said(consent.Given, everything)))
-	r.Subjects[2].Ambiguous = true
+	r.Subjects[2].Facts |= policy.IdentifiersDisagree
 	d := decide(t, r, hertswise())
 	expect(t, d, transfer.Hold, policy.IdentityAmbiguous, policy.ThirdPartyNoBasis)
 	if d.Owner != policy.OwnerDPL {

@@ -19,13 +19,10 @@
 // hashes identifiers. They are made on the first start, readable by their owner alone, and refused if anybody else can read them.
 // Back them up apart from the database: whoever holds both can read everything, and without them nothing is left.
 //
-// With a key management service the same two files hold keysets that the service encrypted, and a copy of the disk is worth
-// nothing. The service is asked when a Sealer opens, not for each transfer. Any of tink's integrations will do; the server
-// that builds the Sealer imports one and passes what its client gives:
-//
-//	client, err := awskms.NewClientWithOptions("aws-kms://arn:aws:kms:eu-west-2:...")   // or gcpkms, hcvault
-//	kms, err := client.GetAEAD("aws-kms://arn:aws:kms:eu-west-2:...")
-//	sealer, err := seal.Open(seal.Config{KeyFile: "keys/seal.json", KMS: kms})
+// With a key management service (Config.KMS) the same two files hold keysets that the service encrypted, and a copy of the disk is worth
+// nothing. The service is asked when a Sealer opens, when keys rotate and when a Sealer takes the rotation over; never for a transfer.
+// While it is away a Sealer goes on with the keys that it has in memory, none opens and nothing rotates: each says ErrKMS, and nothing
+// changes. Taking a hub's right to the service away therefore counts from the hub's next start.
 package seal
 
 import (
@@ -37,9 +34,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync/atomic"
 
 	"github.com/google/uuid"
+	"github.com/samber/lo"
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
@@ -48,9 +48,10 @@ import (
 	"referralhub/hub/transfer"
 )
 
-// What Open's caller may want to tell apart.
+// What a caller may want to tell apart.
 var (
 	ErrErased     = errors.New("the payload's key has been destroyed")
+	ErrKMS        = errors.New("key management service")
 	ErrUnreadable = errors.New("the payload does not open: it was altered, belongs to another transfer, or its wrapping key is gone")
 )
 
@@ -63,14 +64,22 @@ type Sealed struct {
 // Config says where the keys are.
 type Config struct {
 	KeyFile string    // the key-encryption keyset; made together with its neighbour when neither is there
-	KMS     tink.AEAD // encrypts both keysets; when nil they are in clear and only the file's permissions protect them
+	KMS     tink.AEAD // a key of a key management service, which encrypts both keysets; when nil they are in clear and only the file's permissions protect them
 }
 
 // Sealer seals payloads with a key for each transfer and turns identifiers into keyed hashes. Safe for concurrent use.
 type Sealer struct {
 	cfg         Config
-	wrapping    atomic.Pointer[tink.AEAD]
+	wrapping    atomic.Pointer[wrapping]
 	identifiers []byte // HMAC-SHA256 key
+}
+
+// wrapping is the key-encryption keyset in force, and the file that it was read from.
+type wrapping struct {
+	tink.AEAD
+	ids     []uint32
+	primary uint32
+	file    fs.FileInfo
 }
 
 // Open reads the keys, and makes them on the first start.
@@ -79,7 +88,7 @@ func Open(cfg Config) (*Sealer, error) {
 		return nil, fmt.Errorf("create sealing keys: %w", err)
 	}
 	s := &Sealer{cfg: cfg}
-	if err := s.Reload(); err != nil {
+	if _, err := s.Reload(); err != nil {
 		return nil, err
 	}
 	handle, err := readKeyset(cfg.identifierFile(), cfg.KMS)
@@ -101,19 +110,41 @@ func Open(cfg Config) (*Sealer, error) {
 	return s, nil
 }
 
-// Reload reads the key-encryption keys again, after Rotate. What is under way goes on with those it has.
-func (s *Sealer) Reload() error {
+// Reload reads the key-encryption keys again if their file has changed, as Rotate changes it, and reports whether it has. What is under way
+// goes on with those it has, and so does everything when Reload fails. It refuses a file from which a key is gone: what that key sealed would
+// never open again.
+func (s *Sealer) Reload() (changed bool, err error) {
+	now := s.wrapping.Load()
+	info, err := os.Stat(s.cfg.KeyFile)
+	if err != nil {
+		return false, fmt.Errorf("open sealing keys: %w", err)
+	}
+	if now != nil && info.ModTime().Equal(now.file.ModTime()) && info.Size() == now.file.Size() {
+		return false, nil
+	}
 	handle, err := readKeyset(s.cfg.KeyFile, s.cfg.KMS)
 	if err != nil {
-		return fmt.Errorf("open sealing keys: %w", err)
+		return false, fmt.Errorf("open sealing keys: %w", err)
 	}
-	wrapping, err := aead.New(handle)
+	primitive, err := aead.New(handle)
 	if err != nil {
-		return fmt.Errorf("open sealing keys: %s: %w", s.cfg.KeyFile, err)
+		return false, fmt.Errorf("open sealing keys: %s: %w", s.cfg.KeyFile, err)
 	}
-	s.wrapping.Store(&wrapping)
-	return nil
+	next := &wrapping{AEAD: primitive, primary: handle.KeysetInfo().GetPrimaryKeyId(), file: info}
+	for _, k := range handle.KeysetInfo().GetKeyInfo() {
+		next.ids = append(next.ids, k.GetKeyId())
+	}
+	if now != nil {
+		if gone, _ := lo.Difference(now.ids, next.ids); len(gone) > 0 {
+			return false, fmt.Errorf("open sealing keys: %s: keys %08x are gone from it, and payloads may be sealed with them: put the file back as it was; where that is meant, restart", s.cfg.KeyFile, gone)
+		}
+	}
+	s.wrapping.Store(next)
+	return true, nil
 }
+
+// KeyID is the id of the key-encryption key in use.
+func (s *Sealer) KeyID() uint32 { return s.wrapping.Load().primary }
 
 // Seal encrypts a payload under a key of its own that opens only for this transfer.
 func (s *Sealer) Seal(id transfer.TransferID, plaintext []byte) (Sealed, error) {
@@ -124,7 +155,7 @@ func (s *Sealer) Seal(id transfer.TransferID, plaintext []byte) (Sealed, error) 
 	if err != nil {
 		return Sealed{}, fmt.Errorf("seal payload of %s: %w", id, err)
 	}
-	wrapped, err := (*s.wrapping.Load()).Encrypt(key, wrapContext(id))
+	wrapped, err := s.wrapping.Load().Encrypt(key, wrapContext(id))
 	if err != nil {
 		return Sealed{}, fmt.Errorf("wrap payload key of %s: %w", id, err)
 	}
@@ -136,7 +167,7 @@ func (s *Sealer) Open(id transfer.TransferID, sealed Sealed) ([]byte, error) {
 	if len(sealed.WrappedKey) == 0 {
 		return nil, fmt.Errorf("open payload of %s: %w", id, ErrErased)
 	}
-	key, err := (*s.wrapping.Load()).Decrypt(sealed.WrappedKey, wrapContext(id))
+	key, err := s.wrapping.Load().Decrypt(sealed.WrappedKey, wrapContext(id))
 	if err != nil {
 		return nil, fmt.Errorf("unwrap payload key of %s: %w", id, ErrUnreadable)
 	}

@@ -2,6 +2,7 @@ package seal_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -135,7 +136,7 @@ func TestKeysLastAndRotate(t *testing.T) {
 	if !opens(after, first, old) || after.IdentifierHash("nhs-number", "", "9990000018") != hash {
 		t.Fatal("a restart lost the keys")
 	}
-	if err := seal.Rotate(cfg); err != nil {
+	if _, err := seal.Rotate(cfg); err != nil {
 		t.Fatal(err)
 	}
 	rotated := open(t, cfg)
@@ -149,7 +150,7 @@ func TestKeysLastAndRotate(t *testing.T) {
 	if opens(before, second, fresh) {
 		t.Error("the new key is not in use")
 	}
-	if err := before.Reload(); err != nil || !opens(before, second, fresh) {
+	if changed, err := before.Reload(); err != nil || !changed || !opens(before, second, fresh) {
 		t.Errorf("a running copy did not learn of the new key: %v", err)
 	}
 }
@@ -171,7 +172,7 @@ func TestKeyFilesAreForTheirOwnerAlone(t *testing.T) {
 		}
 		chmod(t, file, 0o600)
 	}
-	if err := seal.Rotate(cfg); err != nil {
+	if _, err := seal.Rotate(cfg); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(cfg.KeyFile); err != nil || info.Mode().Perm() != 0o600 {
@@ -230,12 +231,91 @@ func TestALostSecretIsNeverReplacedInSilence(t *testing.T) {
 // rotate does to a keyset what somebody might do by hand.
 func rotate(t *testing.T, file string) {
 	t.Helper()
-	if err := seal.Rotate(seal.Config{KeyFile: file}); err != nil {
+	if _, err := seal.Rotate(seal.Config{KeyFile: file}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestAKeyManagementServiceGuardsTheFiles(t *testing.T) {
+func TestARunningSealerKeepsTheKeysThatItNeeds(t *testing.T) {
+	cfg := seal.Config{KeyFile: keyFile(t)}
+	s := open(t, cfg)
+	before, err := os.ReadFile(cfg.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotate(t, cfg.KeyFile)
+	if changed, err := s.Reload(); err != nil || !changed {
+		t.Fatalf("the rotation was not taken over: %t, %v", changed, err)
+	}
+	payload := sealed(t, s, first)
+	for name, spoil := range map[string]func() error{
+		"another file":             func() error { return os.WriteFile(cfg.KeyFile, before, 0o600) },
+		"a file that is cut short": func() error { return os.Truncate(cfg.KeyFile, 20) },
+		"no file":                  func() error { return os.Remove(cfg.KeyFile) },
+	} {
+		text, err := os.ReadFile(cfg.KeyFile)
+		if err := errors.Join(err, spoil()); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := s.Reload(); err == nil || changed {
+			t.Errorf("%s: %t, %v", name, changed, err)
+		}
+		if !opens(s, first, payload) || !opens(s, second, sealed(t, s, second)) {
+			t.Errorf("%s: what was sealed does not open any more", name)
+		}
+		if err := errors.Join(os.RemoveAll(cfg.KeyFile), os.WriteFile(cfg.KeyFile, text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if changed, err := s.Reload(); err != nil || !opens(s, first, payload) {
+		t.Errorf("the file as it was: %t, %v", changed, err)
+	}
+	if changed, err := s.Reload(); err != nil || changed {
+		t.Errorf("a file that has not changed: %t, %v", changed, err)
+	}
+}
+
+func TestKeysAreListedAndNotShown(t *testing.T) {
+	cfg := seal.Config{KeyFile: keyFile(t)}
+	s := open(t, cfg)
+	made := []uint32{s.KeyID()}
+	for range 2 {
+		id, err := seal.Rotate(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, id)
+	}
+	keys, err := seal.Keys(cfg)
+	if err != nil || len(keys) != 4 {
+		t.Fatalf("%+v, %v", keys, err)
+	}
+	fresh, identifiers := keys[0], keys[3]
+	for i, k := range keys[:3] { // the newest first
+		if k.ID != made[2-i] || k.Primary != (i == 0) || k.File != cfg.KeyFile {
+			t.Errorf("sealing key %d: %+v", i, k)
+		}
+	}
+	if !identifiers.Primary || identifiers.File == cfg.KeyFile {
+		t.Errorf("identifiers %+v", identifiers)
+	}
+	if _, err := s.Reload(); err != nil || s.KeyID() != fresh.ID {
+		t.Errorf("key %08x is in use, %v", s.KeyID(), err)
+	}
+	// A wrapped key says which key wrapped it, so that somebody can find out whether an old one is still needed.
+	if got := sealed(t, s, first).WrappedKey[:5]; got[0] != 1 || binary.BigEndian.Uint32(got[1:]) != fresh.ID {
+		t.Errorf("a wrapped key begins with %x", got)
+	}
+}
+
+// service is a key of a key management service that may be away.
+type service struct {
+	tink.AEAD
+	answers int // how many more times it does
+}
+
+func newService(t *testing.T) *service {
+	t.Helper()
 	uri, err := fakekms.NewKeyURI()
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +328,30 @@ func TestAKeyManagementServiceGuardsTheFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := seal.Config{KeyFile: keyFile(t), KMS: kms}
+	return &service{kms, 1000}
+}
+
+var errAway = errors.New("connection refused")
+
+func (s *service) Encrypt(plain, context []byte) ([]byte, error) {
+	if s.answers--; s.answers < 0 {
+		return nil, errAway
+	}
+	return s.AEAD.Encrypt(plain, context)
+}
+
+func (s *service) Decrypt(text, context []byte) ([]byte, error) {
+	if s.answers--; s.answers < 0 {
+		return nil, errAway
+	}
+	return s.AEAD.Decrypt(text, context)
+}
+
+func TestAKeyManagementServiceGuardsTheFiles(t *testing.T) {
+	cfg := seal.Config{KeyFile: keyFile(t), KMS: newService(t)}
 	s := open(t, cfg)
 	payload := sealed(t, s, first)
-	if err := seal.Rotate(cfg); err != nil {
+	if _, err := seal.Rotate(cfg); err != nil {
 		t.Fatal(err)
 	}
 	if !opens(open(t, cfg), first, payload) {
@@ -260,22 +360,111 @@ func TestAKeyManagementServiceGuardsTheFiles(t *testing.T) {
 	if _, err := seal.Open(seal.Config{KeyFile: cfg.KeyFile}); err == nil || !strings.Contains(err.Error(), "key management service") {
 		t.Errorf("opened without the service: %v", err)
 	}
-	if _, err := seal.Open(seal.Config{KeyFile: cfg.KeyFile, KMS: otherKMS(t)}); err == nil {
-		t.Error("opened with another key of the service")
+	if _, err := seal.Open(seal.Config{KeyFile: cfg.KeyFile, KMS: newService(t)}); !errors.Is(err, seal.ErrKMS) {
+		t.Errorf("opened with another key of the service: %v", err)
 	}
 }
 
-func otherKMS(t *testing.T) tink.AEAD {
-	t.Helper()
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+func TestAServiceThatIsAwayStopsNothingThatRuns(t *testing.T) {
+	kms := newService(t)
+	cfg := seal.Config{KeyFile: keyFile(t), KMS: kms}
+	s := open(t, cfg)
+	payload := sealed(t, s, first)
+	before, err := os.ReadFile(cfg.KeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kms, err := aead.New(handle)
-	if err != nil {
+
+	kms.answers = 0
+	if !opens(s, first, payload) || !opens(s, second, sealed(t, s, second)) {
+		t.Error("what runs needs the service")
+	}
+	if _, err := seal.Open(cfg); !errors.Is(err, seal.ErrKMS) || !strings.Contains(err.Error(), errAway.Error()) {
+		t.Errorf("opened all the same: %v", err)
+	}
+	for answers := range 2 { // it goes away before the key is made, or before it is kept
+		kms.answers = answers
+		if _, err := seal.Rotate(cfg); !errors.Is(err, seal.ErrKMS) {
+			t.Errorf("rotated all the same: %v", err)
+		}
+		if after, err := os.ReadFile(cfg.KeyFile); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("a rotation that failed changed the keys: %v", err)
+		}
+	}
+
+	kms.answers = 2
+	if _, err := seal.Rotate(cfg); err != nil {
 		t.Fatal(err)
 	}
-	return kms
+	if changed, err := s.Reload(); changed || !errors.Is(err, seal.ErrKMS) || !opens(s, first, payload) {
+		t.Errorf("the service went away before the rotation was taken over: %t, %v", changed, err)
+	}
+	kms.answers = 1
+	if changed, err := s.Reload(); !changed || err != nil || !opens(s, first, payload) {
+		t.Errorf("the service is back: %t, %v", changed, err)
+	}
+}
+
+func TestAFirstStartWithoutTheServiceLeavesNothingHalfDone(t *testing.T) {
+	for answers := range 2 {
+		kms := newService(t)
+		cfg := seal.Config{KeyFile: keyFile(t), KMS: kms}
+		kms.answers = answers
+		if _, err := seal.Open(cfg); !errors.Is(err, seal.ErrKMS) {
+			t.Fatalf("%d answers: %v", answers, err)
+		}
+		kms.answers = 1000
+		open(t, cfg)
+	}
+}
+
+func TestAHubGetsAServiceChangesItAndGivesItUp(t *testing.T) {
+	clear := seal.Config{KeyFile: keyFile(t)}
+	s := open(t, clear)
+	payload, hash := sealed(t, s, first), s.IdentifierHash("nhs-number", "", "9990000018")
+	one, other := newService(t), newService(t)
+	under := func(kms tink.AEAD) seal.Config { return seal.Config{KeyFile: clear.KeyFile, KMS: kms} }
+	same := func(cfg seal.Config) {
+		t.Helper()
+		s := open(t, cfg)
+		if !opens(s, first, payload) || s.IdentifierHash("nhs-number", "", "9990000018") != hash {
+			t.Error("the keys are others")
+		}
+	}
+	if _, err := seal.Open(under(one)); err == nil || !strings.Contains(err.Error(), "hub keys wrap") {
+		t.Errorf("keys in clear pass for encrypted ones: %v", err)
+	}
+	for _, step := range []struct{ from, to tink.AEAD }{{nil, one}, {one, other}, {nil, other}, {other, nil}} {
+		if err := seal.Rewrap(under(step.to), step.from); err != nil {
+			t.Fatal(err)
+		}
+		same(under(step.to))
+	}
+
+	// It goes away half-way: nothing is written, and what one file has had can be done again.
+	for answers := range 2 {
+		one.answers = answers
+		if err := seal.Rewrap(under(one), nil); !errors.Is(err, seal.ErrKMS) {
+			t.Errorf("%d answers: %v", answers, err)
+		}
+		same(clear)
+	}
+	one.answers = 1000
+	text, err := os.ReadFile(clear.KeyFile)
+	if err == nil {
+		err = seal.Rewrap(under(one), nil)
+	}
+	if err := errors.Join(err, os.WriteFile(clear.KeyFile, text, 0o600)); err != nil { // as if it had ended between the two files
+		t.Fatal(err)
+	}
+	if err := seal.Rewrap(under(one), nil); err != nil {
+		t.Errorf("repeated: %v", err)
+	}
+	same(under(one))
+	if err := seal.Rewrap(under(other), nil); err == nil {
+		t.Error("wrapped again without the key that it was wrapped with")
+	}
+	same(under(one))
 }
 
 func TestIdentifiersAreKnownHoweverTheyAreWritten(t *testing.T) {

@@ -30,6 +30,7 @@ type Config struct {
 	TLS TLS    `yaml:"tls"`
 	// Database is a PostgreSQL URL; empty means SQLite in Data. ${NAME} is taken from the environment.
 	Database string `yaml:"database"`
+	Seal     Seal   `yaml:"seal"`
 	NATS     NATS   `yaml:"nats"`
 	// Agreements is the folder of partners and agreements, by county; empty means those built into the hub.
 	Agreements string `yaml:"agreements"`
@@ -40,6 +41,8 @@ type Config struct {
 	Keep     Keep          `yaml:"keep"`
 	LogLevel string        `yaml:"log_level"` // debug, info, warn, error: info when empty
 	Grace    time.Duration `yaml:"grace"`     // how long a shutdown may take: 20 s when zero
+	// Now is the clock that decisions, tokens and ends are told by: time.Now when nil. No file can set it.
+	Now func() time.Time `yaml:"-"`
 }
 
 // TLS says how the API is protected on the way.
@@ -47,6 +50,14 @@ type TLS struct {
 	Cert string `yaml:"cert"` // PEM files; both empty: the hub makes a certificate authority of its own under Data
 	Key  string `yaml:"key"`
 	Off  bool   `yaml:"off"` // plain HTTP: refused unless Listen is a loopback address (a proxy on this machine ends TLS)
+}
+
+// Seal says what guards the keys that payloads are sealed with.
+type Seal struct {
+	// KMS is the URI of a key in a key management service, which encrypts the hub's sealing keys: hcvault://host:port/mount/keys/name for
+	// the transit engine of HashiCorp Vault and what speaks its protocol; without a host, where VAULT_ADDR says. Credentials come from the
+	// environment. Empty: the files are in clear, and their permissions protect them.
+	KMS string `yaml:"kms"`
 }
 
 // NATS says where the bus is.
@@ -134,6 +145,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		faults = append(faults, errors.New("database: give a postgres:// URL, or leave it out for SQLite"))
+	}
+	if err := checkKMS(c.Seal.KMS); err != nil {
+		faults = append(faults, err)
 	}
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":

@@ -17,37 +17,55 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/google/renameio/v2/maybe"
 
 	"referralhub/hub/auth"
 	"referralhub/hub/ledger"
+	"referralhub/hub/seal"
 )
 
 // secret reads a file that only its owner may read, or makes it on the first start. It is written whole or not at all.
 func secret(name string, make func() ([]byte, error)) ([]byte, error) {
+	text, err := readSecret(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	if text, err = make(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder for keys: %w", err)
+	}
+	if err := maybe.WriteFile(name, text, 0o600); err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	return text, nil
+}
+
+func readSecret(name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		text, err := make()
-		if err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			return nil, fmt.Errorf("make a folder for keys: %w", err)
-		}
-		if err := renameio.WriteFile(name, text, 0o600); err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
-		}
-		return text, nil
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
-	case info.Mode().Perm()&0o077 != 0:
+	}
+	// On Windows the access list of the folder protects it, and mode bits say nothing.
+	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("%s can be read by others than its owner: chmod 600 it, and rotate it if anybody may have", name)
 	}
 	return os.ReadFile(name)
+}
+
+// sealer opens the keys that payloads are sealed with.
+func (c Config) sealer() (*seal.Sealer, error) {
+	cfg, err := c.sealing()
+	if err != nil {
+		return nil, err
+	}
+	s, err := seal.Open(cfg)
+	return s, c.explained(err)
 }
 
 // logSigner opens the key that signs checkpoints. The public half stands beside it for whoever verifies.
@@ -60,7 +78,7 @@ func (c Config) logSigner() (*ledger.Signer, error) {
 		if err := os.MkdirAll(c.path("keys"), 0o700); err != nil {
 			return nil, err
 		}
-		return []byte(skey + "\n"), renameio.WriteFile(c.path("keys", "log.vkey"), []byte(vkey+"\n"), 0o644)
+		return []byte(skey + "\n"), maybe.WriteFile(c.path("keys", "log.vkey"), []byte(vkey+"\n"), 0o644)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the log's key: %w", err)
@@ -72,8 +90,10 @@ func (c Config) logSigner() (*ledger.Signer, error) {
 	return s, nil
 }
 
-func (c Config) tokenKeys() ([]auth.Key, error) {
-	text, err := secret(c.path("keys", "token.pem"), func() ([]byte, error) {
+// tokenKeys gives the keys of access tokens, and makes the first on the first start. The first signs; those after it have been rotated out,
+// and verify what they signed.
+func (c Config) tokenKeys(now time.Time) ([]auth.Key, error) {
+	_, err := secret(c.tokenFile(), func() ([]byte, error) {
 		key, err := auth.GenerateKey("EdDSA")
 		if err != nil {
 			return nil, err
@@ -83,8 +103,42 @@ func (c Config) tokenKeys() ([]auth.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the token keys: %w", err)
 	}
-	return auth.ParseKeys(text)
+	return c.tokenKeysInForce(now)
 }
+
+// tokenOverlap is how long a token key verifies after it was rotated out: as long as its last token lives, and the time in which every copy
+// of the hub has to get the new one.
+const tokenOverlap = auth.MaxTokenLife + 5*time.Minute
+
+// tokenKeysInForce leaves out the keys that were rotated out longer ago than their tokens live.
+func (c Config) tokenKeysInForce(now time.Time) ([]auth.Key, error) {
+	keys, until, err := c.readTokenKeys()
+	if err != nil {
+		return nil, err
+	}
+	if !now.Before(until) {
+		keys = keys[:1]
+	}
+	return keys, nil
+}
+
+// readTokenKeys reads all keys of the file, and until when those after the first verify: the file is written when one is rotated out.
+func (c Config) readTokenKeys() (keys []auth.Key, until time.Time, err error) {
+	text, err := readSecret(c.tokenFile())
+	if err != nil {
+		return nil, until, fmt.Errorf("open the token keys: %w", err)
+	}
+	if keys, err = auth.ParseKeys(text); err != nil {
+		return nil, until, fmt.Errorf("open the token keys: %s: %w", c.tokenFile(), err)
+	}
+	info, err := os.Stat(c.tokenFile()) // after it was read: a key that is rotated out in between verifies for too long, not too short
+	if err != nil {
+		return nil, until, fmt.Errorf("open the token keys: %w", err)
+	}
+	return keys, info.ModTime().Add(tokenOverlap), nil
+}
+
+func (c Config) tokenFile() string { return c.path("keys", "token.pem") }
 
 // certificate gives the API's certificate: the one configured, or one signed by an authority that the hub makes for itself. Partners
 // then trust <data>/tls/ca.pem.
@@ -130,7 +184,7 @@ func (c Config) newAuthority(now time.Time) ([]byte, error) {
 	if err := os.MkdirAll(c.path("tls"), 0o700); err != nil {
 		return nil, err
 	}
-	if err := renameio.WriteFile(c.path("tls", "ca.pem"), public, 0o644); err != nil {
+	if err := maybe.WriteFile(c.path("tls", "ca.pem"), public, 0o644); err != nil {
 		return nil, err
 	}
 	return bytes.Join([][]byte{pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), public}, nil), nil

@@ -368,9 +368,18 @@ func (d *description) tellStories(c *county) transfer.TransferID {
 	again := c.example("adult-carer-hertswise").with("d-again", whose(idris))
 	sent, err := sender.Send(ctx, again.bytes())
 	c.must(err)
-	_, err = recipient.Collect(ctx, sent.Transfers[0].ID)
-	c.must(err)
-	return sent.Transfers[0].ID
+	id := sent.Transfers[0].ID
+	for _, also := range [][]transfer.TransferID{nil, {first}} { // the second time one is not to be had any more
+		_, err = recipient.CollectAll(ctx, append(also, id))
+		c.must(err)
+		var receipts []client.Acknowledgement
+		for _, id := range append(also, id) {
+			receipts = append(receipts, client.Acknowledgement{TransferID: id, Receipt: client.Receipt{Status: "declined", Reason: "other", RedirectTo: pohwer}})
+		}
+		_, err = recipient.AcknowledgeAll(ctx, receipts)
+		c.must(err)
+	}
+	return id
 }
 
 func (d *description) askTheLog(c *county, dpl, recipient *client.Client, id transfer.TransferID) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/google/renameio/v2/maybe"
 
 	sharingagreements "referralhub/sharing-agreements"
 
@@ -107,7 +107,7 @@ func (c Config) Enrol(id transfer.SystemID, jwks []byte) error {
 			if err := os.MkdirAll(filepath.Dir(c.keySetFile(id)), 0o700); err != nil {
 				return fmt.Errorf("enrol %s: %w", id, err)
 			}
-			return renameio.WriteFile(c.keySetFile(id), jwks, 0o600)
+			return maybe.WriteFile(c.keySetFile(id), jwks, 0o600)
 		}
 	}
 	return fmt.Errorf("system %s: %w", id, ErrUnknown)
@@ -135,7 +135,7 @@ func (c Config) Suspend(id transfer.PartnerID, reason string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fmt.Errorf("suspend %s: %w", id, err)
 	}
-	return renameio.WriteFile(name, []byte(reason+"\n"), 0o600)
+	return maybe.WriteFile(name, []byte(reason+"\n"), 0o600)
 }
 
 // webhookSecrets gives the secrets that a partner's notices are signed with, the newest first: one a line.

@@ -11,12 +11,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/samber/lo"
 	"golang.org/x/sync/errgroup"
 
 	"referralhub/adapters/mailbox"
@@ -50,6 +52,8 @@ type Hub struct {
 	listener net.Listener
 	lock     *flock.Flock // held while the hub is open: the data folder is this copy's alone
 	seen     string       // fingerprint of the register in force
+	sealer   *seal.Sealer
+	signing  []string // ids of the token keys in force
 }
 
 // OpenStore opens the database of a configuration.
@@ -84,7 +88,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Hub, error) {
 // build makes the parts in the order of the floors.
 func (h *Hub) build(ctx context.Context) (err error) {
 	cfg, log := h.cfg, h.log
-	if err := h.own(); err != nil {
+	if h.lock, err = cfg.own(); err != nil {
+		return err
+	}
+	if h.sealer, err = cfg.sealer(); err != nil {
 		return err
 	}
 	if h.store, err = OpenStore(ctx, cfg); err != nil {
@@ -98,7 +105,7 @@ func (h *Hub) build(ctx context.Context) (err error) {
 		return err
 	}
 	var signer *ledger.Signer
-	if h.exchange, signer, err = openExchange(cfg, h.store, h.bus, log); err != nil {
+	if h.exchange, signer, err = openExchange(cfg, h.sealer, h.store, h.bus, log); err != nil {
 		return err
 	}
 	if err := h.openDoors(signer); err != nil {
@@ -113,30 +120,25 @@ func (h *Hub) build(ctx context.Context) (err error) {
 	return nil
 }
 
-// own takes the data folder for this hub. Two hubs on one folder would share a JetStream directory, which neither notices, and a log that is
+// own takes the data folder for one hub. Two on one folder would share a JetStream directory, which neither notices, and a log that is
 // meant for one.
-func (h *Hub) own() error {
-	if err := os.MkdirAll(h.cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+func (c Config) own() (*flock.Flock, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	lock := flock.New(h.cfg.path("lock"), flock.SetPermissions(0o600))
+	lock := flock.New(c.path("lock"), flock.SetPermissions(0o600))
 	free, err := lock.TryLock()
 	if err != nil {
-		return fmt.Errorf("lock the data folder %s: %w", h.cfg.Data, err)
+		return nil, fmt.Errorf("lock the data folder %s: %w", c.Data, err)
 	}
 	if !free {
-		return fmt.Errorf("another hub runs on the data folder %s: stop it first, or give this one a folder and an origin of its own", h.cfg.Data)
+		return nil, fmt.Errorf("another hub runs on the data folder %s: stop it first, or give this one a folder and an origin of its own", c.Data)
 	}
-	h.lock = lock
-	return nil
+	return lock, nil
 }
 
 // openExchange builds the use cases over a store.
-func openExchange(cfg Config, st store.Store, p exchange.Publisher, log *slog.Logger) (*exchange.Exchange, *ledger.Signer, error) {
-	sealer, err := seal.Open(seal.Config{KeyFile: cfg.path("keys", "payload.json")})
-	if err != nil {
-		return nil, nil, err
-	}
+func openExchange(cfg Config, sealer *seal.Sealer, st store.Store, p exchange.Publisher, log *slog.Logger) (*exchange.Exchange, *ledger.Signer, error) {
 	signer, err := cfg.logSigner()
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +149,7 @@ func openExchange(cfg Config, st store.Store, p exchange.Publisher, log *slog.Lo
 	}
 	x, err := exchange.New(exchange.Config{
 		Store: st, Sealer: sealer, Signer: signer, Origin: cfg.Origin, Index: index, Publisher: p, Log: log,
-		QueuedFor: cfg.Keep.Queued, HeldFor: cfg.Keep.Held,
+		QueuedFor: cfg.Keep.Queued, HeldFor: cfg.Keep.Held, Now: cfg.Now,
 	})
 	return x, signer, err
 }
@@ -160,7 +162,11 @@ func WithExchange(ctx context.Context, cfg Config, log *slog.Logger, act func(*e
 		return err
 	}
 	defer st.Close() //nolint:errcheck // every commit has been answered for
-	x, _, err := openExchange(cfg, st, nowhere{}, log)
+	sealer, err := cfg.sealer()
+	if err != nil {
+		return err
+	}
+	x, _, err := openExchange(cfg, sealer, st, nowhere{}, log)
 	if err != nil {
 		return err
 	}
@@ -211,10 +217,11 @@ func (h *Hub) openDoors(signer *ledger.Signer) error {
 	if err := h.clients.Replace(keys); err != nil {
 		return err
 	}
-	signing, err := h.cfg.tokenKeys()
+	signing, err := h.cfg.tokenKeys(time.Now())
 	if err != nil {
 		return err
 	}
+	h.signing = idsOf(signing)
 	h.tokens, err = auth.NewTokens(auth.TokensConfig{Issuer: h.cfg.URL, Keys: signing, Suspended: h.suspended})
 	if err != nil {
 		return err
@@ -226,7 +233,7 @@ func (h *Hub) openDoors(signer *ledger.Signer) error {
 		Exchange: h.exchange, Clients: h.clients, Tokens: h.tokens, Watcher: h.bus, Issuer: h.cfg.URL,
 		Source: func(ctx context.Context) ledger.Source { return h.store.Log(ctx, h.cfg.Origin) },
 		Origin: h.cfg.Origin, Verifier: signer.VerifierKey(), Ready: h.ready, Registry: registry, Log: h.log,
-		MaxBodyBytes: h.cfg.Limits.BodyBytes, MaxInFlight: h.cfg.Limits.InFlight,
+		MaxBodyBytes: h.cfg.Limits.BodyBytes, MaxInFlight: h.cfg.Limits.InFlight, Now: h.cfg.Now,
 	})
 	return err
 }
@@ -262,7 +269,7 @@ func (h *Hub) openDelivery() error {
 		return err
 	}
 	h.worker, err = delivery.New(delivery.Config{
-		Bus: h.bus, Exchange: h.exchange, Log: h.log,
+		Bus: h.bus, Exchange: h.exchange, Log: h.log, Now: h.cfg.Now,
 		Adapters: map[string]delivery.Adapter{"mailbox": mailbox.New(h.bus), "webhook": h.webhook},
 		Partners: func(id transfer.PartnerID) (transfer.Partner, bool) {
 			p, known := h.exchange.Index().Partner(id)
@@ -299,7 +306,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		return errors.Join(err, commits.stop())
 	}
-	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload))
+	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload), h.every(2*time.Second, h.rekey))
 	intake := start(ctx, h.serve, func(ctx context.Context) error {
 		return h.bus.Serve(ctx, bus.SubjectReferrals, 64, h.api.Intake)
 	})
@@ -419,6 +426,43 @@ func (h *Hub) reload(ctx context.Context) error {
 	h.seen = now
 	h.log.InfoContext(ctx, "register reloaded", "agreements", len(index.Agreements()), "partners", len(index.Partners()))
 	return nil
+}
+
+// rekey takes over keys that were rotated, and lets go of those that nothing needs any more. One that cannot be read changes nothing.
+func (h *Hub) rekey(ctx context.Context) error {
+	return errors.Join(h.takeTokenKeys(ctx), h.takeSealingKeys(ctx))
+}
+
+func (h *Hub) takeTokenKeys(ctx context.Context) error {
+	keys, err := h.cfg.tokenKeysInForce(time.Now())
+	if err != nil {
+		return fmt.Errorf("the token keys stay as they were: %w", err)
+	}
+	ids := idsOf(keys)
+	if slices.Equal(ids, h.signing) {
+		return nil
+	}
+	if err := h.tokens.Rotate(keys); err != nil {
+		return fmt.Errorf("the token keys stay as they were: %w", err)
+	}
+	h.signing = ids
+	h.log.InfoContext(ctx, "token keys taken over", "signs", ids[0], "verify", ids[1:])
+	return nil
+}
+
+func (h *Hub) takeSealingKeys(ctx context.Context) error {
+	changed, err := h.sealer.Reload()
+	if err != nil {
+		return fmt.Errorf("the sealing keys stay as they were: %w", h.cfg.explained(err))
+	}
+	if changed {
+		h.log.InfoContext(ctx, "sealing keys taken over", "seals", fmt.Sprintf("%08x", h.sealer.KeyID()))
+	}
+	return nil
+}
+
+func idsOf(keys []auth.Key) []string {
+	return lo.Map(keys, func(k auth.Key, _ int) string { return k.ID })
 }
 
 func (h *Hub) close() {

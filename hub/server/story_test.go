@@ -3,7 +3,9 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -306,10 +308,141 @@ func TestABatchIsJudgedOneByOne(t *testing.T) {
 	if results[1].Status != http.StatusUnprocessableEntity || len(results[1].Problem.Faults) == 0 {
 		t.Errorf("the broken one: %+v", results[1])
 	}
-	if results[2].Status != http.StatusCreated || results[2].Sent.Transfers[0].Outcome != transfer.Refuse {
+	if results[2].Status != http.StatusCreated || results[2].Body.Transfers[0].Outcome != transfer.Refuse {
 		t.Errorf("the refused one: %+v", results[2])
 	}
 	c.audited()
+}
+
+func TestARecipientCollectsEverythingThatWaitsWithOneRequest(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		recipient := c.as(ageUKHerts)
+		for id, nhs := range map[string]string{"all-1": joan, "all-2": gwen, "all-3": idris} {
+			m := c.example("adult-carer-hertswise").with(id, whose(nhs), at("carer.name.family", "Quuxington")).bytes()
+			// What an encoder would write otherwise: every byte must come as it was sent.
+			_, err := c.as(carersInHerts).Send(t.Context(), bytes.Replace(m, []byte(`"Quuxington"`), []byte(`"Quux <&> \u0069ngton"`), 1))
+			c.must(err)
+		}
+		others := c.send(carersInHerts, c.example("navigators"), transfer.PermitReduced) // PoHWER's
+		box, err := recipient.Inbox(t.Context(), "", 0, 5*time.Second)
+		c.must(err)
+		if len(box.Entries) != 3 {
+			t.Fatalf("%d wait", len(box.Entries))
+		}
+		withdrawn, err := c.as(carersInHerts).Consent(t.Context(), consent("all-consent", idris, "withdrawn"))
+		c.must(err)
+
+		ids := []transfer.TransferID{others.ID}
+		for _, e := range box.Entries {
+			ids = append(ids, e.TransferID)
+		}
+		got, err := recipient.CollectAll(t.Context(), ids)
+		c.must(err)
+		var receipts []client.Acknowledgement
+		for i, r := range got {
+			receipts = append(receipts, client.Acknowledgement{TransferID: ids[i], Receipt: client.Receipt{Status: "received"}})
+			want := http.StatusOK
+			switch {
+			case i == 0:
+				want = http.StatusNotFound
+			case slices.Contains(withdrawn.Stopped, ids[i]):
+				want = http.StatusConflict
+			}
+			if r.Status != want {
+				t.Errorf("number %d: %d, want %d", i, r.Status, want)
+			}
+			switch r.Status {
+			case http.StatusOK:
+				c.must(r.Body.CheckDigest())
+				if !bytes.Contains(r.Body.Dataset, []byte(`"Quux <&> \u0069ngton"`)) {
+					t.Errorf("the dataset of number %d: %s", i, r.Body.Dataset)
+				}
+			case http.StatusConflict:
+				if r.Problem.State != string(transfer.Stopped) {
+					t.Errorf("what was withdrawn: %v", r.Problem)
+				}
+			}
+		}
+
+		said, err := recipient.AcknowledgeAll(t.Context(), receipts)
+		c.must(err)
+		for i, r := range said {
+			switch got[i].Status {
+			case http.StatusOK:
+				if r.Status != http.StatusCreated || r.Body.TransferID != ids[i] || r.Body.State != transfer.Received {
+					t.Errorf("the receipt for number %d: %+v", i, r)
+				}
+			default:
+				if r.Status != got[i].Status {
+					t.Errorf("the receipt for number %d, which was not given: %+v", i, r)
+				}
+			}
+		}
+		if after := c.settled(); after["transfers received"] != 2 || after["payloads"] != 1 { // PoHWER's still waits
+			t.Errorf("what is stored: %v", after)
+		}
+		if report := c.audited(); report.Releases != 2 {
+			t.Errorf("%d releases", report.Releases)
+		}
+	})
+}
+
+func TestABatchToCollectOrAcknowledgeIsReadStrictly(t *testing.T) {
+	c := newCounty(t, "")
+	sent := string(c.send(carersInHerts, c.example("adult-carer-hertswise"), transfer.PermitReduced).ID)
+	token, dpl := c.token("age-uk-hertfordshire/casework"), c.token("hub-operator/dpl")
+	many := func(each string) string { return strings.Repeat(each+",", 100) + each }
+	const receipt = `"contract":"receipt/1","at":"2026-01-01T00:00:00Z","status":"received"`
+	before := c.settled()
+	for path, bad := range map[string][]request{
+		"/v1/inbox/collect": {
+			{name: "nothing", status: 400}, {name: "a list", body: `["` + sent + `"]`, status: 422, rule: "type"},
+			{name: "no ids", body: `{"transfer_ids":[]}`, status: 422, pointer: "/transfer_ids", rule: "count"},
+			{name: "too many", body: `{"transfer_ids":[` + many(`"x"`) + `]}`, status: 422, pointer: "/transfer_ids", rule: "count"},
+			{name: "one twice", body: `{"transfer_ids":["` + sent + `","x","` + sent + `"]}`, status: 422, pointer: "/transfer_ids/2", rule: "duplicate"},
+			{name: "a number", body: `{"transfer_ids":[9994100009]}`, status: 422, pointer: "/transfer_ids/0", rule: "type"},
+			{name: "something else besides", body: `{"transfer_ids":["` + sent + `"],"all":true}`, status: 422, rule: "unknown-item"},
+		},
+		"/v1/receipts": {
+			{name: "nothing", status: 400}, {name: "no receipts", body: `{"receipts":[]}`, status: 422, pointer: "/receipts", rule: "count"},
+			{name: "too many", body: `{"receipts":[` + many(`{}`) + `]}`, status: 422, pointer: "/receipts", rule: "count"},
+			{name: "another name", body: `{"referrals":[{}]}`, status: 422, rule: "type"},
+		},
+	} {
+		for _, q := range bad {
+			t.Run(path+" "+q.name, func(t *testing.T) {
+				q.path, q.token = path, token
+				c.refused(t, q)
+			})
+		}
+		c.refused(t, request{path: path, token: dpl, status: 403})
+	}
+	// One that is wrong in itself spoils no other.
+	for _, batch := range []struct {
+		path, body string
+		want       []int
+	}{
+		{"/v1/receipts", `{"receipts":[{"transfer_id":"` + sent + `",` + receipt + `},{` + receipt + `},{"transfer_id":"` + sent + `"},{"transfer_id":7,` + receipt + `},` +
+			`{"transfer_id":"` + sent + `","transfer_id":"` + sent + `",` + receipt + `},{"transfer_id":"` + sent + `",` + receipt + `,"status":"received"},` +
+			`{"transfer_id":"` + sent + `",` + receipt + `,"note":"Maureen"},{"transfer_id":"Maureen",` + receipt + `},"` + "\xff" + `",null]}`,
+			[]int{409, 422, 422, 422, 400, 400, 422, 404, 400, 422}}, // the first: it has not been collected
+		{"/v1/inbox/collect", `{"transfer_ids":["Maureen","` + sent + `",""]}`, []int{404, 200, 404}},
+		{"/v1/receipts", `{"receipts":[null,{` + receipt + `,"transfer_id":"` + sent + `"}]}`, []int{422, 201}},
+	} {
+		a := c.ask(request{path: batch.path, token: token, body: batch.body})
+		var out struct{ Results []struct{ Status int } }
+		c.must(json.Unmarshal(a.body, &out))
+		var statuses []int
+		for _, r := range out.Results {
+			statuses = append(statuses, r.Status)
+		}
+		if !slices.Equal(statuses, batch.want) {
+			t.Errorf("%s answered %v, want %v: %s", batch.path, statuses, batch.want, a.body)
+		}
+		if batch.want[0] == 409 && !maps.Equal(before, c.stored()) {
+			t.Errorf("something was stored: %v, before %v", c.stored(), before)
+		}
+	}
 }
 
 func TestTheSameIntakeIsServedOverNATS(t *testing.T) {

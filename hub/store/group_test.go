@@ -74,6 +74,56 @@ func TestGroupRefusesWhatItCannotHold(t *testing.T) {
 	})
 }
 
+func TestGroupItemsOfOneCallerShareABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClerk()
+		g := store.NewGroup(3, 4, c.run)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go g.Run(ctx)
+		synctest.Wait() // it is idle
+
+		answers := make(chan []error, 1)
+		go func() { answers <- g.DoAll(ctx, []int{1, 2, 3, 4, 5, 6}) }()
+		for _, want := range [][]int{{1, 2, 3}, {4}} {
+			if got := <-c.taken; !slices.Equal(got, want) {
+				t.Fatalf("got batch %v, want %v", got, want)
+			}
+			c.leave <- struct{}{}
+		}
+		for i, err := range <-answers {
+			if refused := errors.Is(err, store.ErrBusy); refused != (i >= 4) || !refused && err != nil {
+				t.Errorf("item %d of six, where four have a place: %v", i+1, err)
+			}
+		}
+		if errs := g.DoAll(ctx, nil); len(errs) != 0 {
+			t.Errorf("nothing at all: %v", errs)
+		}
+	})
+}
+
+func TestGroupCallerOfSeveralMayGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClerk()
+		g := store.NewGroup(1, 10, c.run)
+		running, stop := context.WithCancel(t.Context())
+		go g.Run(running)
+		ctx, giveUp := context.WithCancel(t.Context())
+		answers := make(chan []error, 1)
+		go func() { answers <- g.DoAll(ctx, []int{1, 2}) }()
+		<-c.taken
+		c.leave <- struct{}{}
+		<-c.taken
+		synctest.Wait()
+		giveUp()
+		if errs := <-answers; errs[0] != nil || !errors.Is(errs[1], context.Canceled) {
+			t.Errorf("the first was run before the caller gave up, and the second was not: %v", errs)
+		}
+		c.leave <- struct{}{}
+		stop()
+	})
+}
+
 func TestGroupDrainsBeforeItStopsAndCanStartAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran []int

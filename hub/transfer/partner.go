@@ -16,6 +16,48 @@ type Partner struct {
 	SuspendedReason string
 	Systems         []System
 	Delivery        Delivery
+	Successor       PartnerID // who took its work over, when it has been renamed, merged or replaced
+	Profile         Profile   // how this body reads what notices leave open
+	DSPT            DSPT      // NHS Data Security and Protection Toolkit, where it has to publish one
+	People          []Person  // who may act for it on the hub, and as what
+	Functions       []string  // statutory functions conferred on it ("Care Act 2014 s.67"): they let another body than a public one claim (e)
+}
+
+// Profile is what a partner's own rules add to the law. Notices disagree (domain.md section 12), so these are its own to set, and each
+// can only make a decision stricter.
+type Profile struct {
+	SpecialOnLegalGrounds bool // special-category data goes out on legal or substantial-public-interest grounds alone, never on consent (rule 002-3)
+	ParentBelow           int  // below this age a parent's consent is needed beside a competent child's own; 0: never (domain.md 4.4, C7, C9)
+}
+
+// DSPT says how a partner stands with the Data Security and Protection Toolkit (domain.md section 11).
+type DSPT struct {
+	Status  string // "approaching-standards", "standards-met" or "standards-exceeded"; empty when it publishes none
+	Expires string // "2027-06-30": the last day on which it counts
+}
+
+// Person is somebody who may act for a partner: a member of staff, by an id that the partner gave them. The log names them by this id.
+type Person struct {
+	ID     string // "dpl-1"; unique within the partner, and never an e-mail address
+	Office string // "Data Protection Lead"
+	Roles  []StaffRole
+}
+
+// StaffRole is what a person may decide.
+type StaffRole string
+
+// The roles of domain.md sections 3 and 4.3.
+const (
+	Caseworker        StaffRole = "caseworker"
+	DataProtection    StaffRole = "dpl"
+	SafeguardingLead  StaffRole = "safeguarding-lead"
+	CaldicottGuardian StaffRole = "caldicott-guardian"
+	Practitioner      StaffRole = "practitioner" // an authorised clinician or social worker: may break the glass (E7)
+)
+
+// StaffRoles lists them.
+func StaffRoles() []StaffRole {
+	return []StaffRole{Caseworker, DataProtection, SafeguardingLead, CaldicottGuardian, Practitioner}
 }
 
 // Contact is how to reach a partner about data protection: an office, never a member of the public.
@@ -34,13 +76,23 @@ const (
 	Housing       Kind = "housing"
 	Company       Kind = "company"
 	Regulator     Kind = "regulator"
-	Operator      Kind = "operator" // whoever runs the hub
+	Government    Kind = "government" // a department or agency: DWP, HMRC
+	Police        Kind = "police"
+	Court         Kind = "court" // and a coroner or tribunal
+	School        Kind = "school"
+	Board         Kind = "board"       // a safeguarding board or partnership
+	Individuals   Kind = "individuals" // people, reached through a partner's own staff: family, attorneys, lawyers
+	Operator      Kind = "operator"    // whoever runs the hub
 )
 
 // PublicBody reports whether the body performs public tasks: such a body may claim Art 6(1)(e) and may not claim (f) or (ea)
 // for those tasks; any other body the reverse.
 func (k Kind) PublicBody() bool {
-	return k == Council || k == NHS || k == FireAndRescue || k == Regulator
+	switch k {
+	case Council, NHS, FireAndRescue, Regulator, Government, Police, Court, Board:
+		return true
+	}
+	return false
 }
 
 // System is a partner's software: an OAuth client with keys of its own.

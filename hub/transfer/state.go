@@ -5,8 +5,8 @@ import "slices"
 // State is where a transfer stands.
 //
 //	              ┌────────► refused
-//	submit ───────┼────────► held ─────────────┬──► queued (decided again: it may go)
-//	              │                            └──► refused, expired
+//	submit ───────┼────────► held ─────────────┬──► queued (decided again, or let go by a person: it may go)
+//	              │                            └──► refused, returned (to its sender, to be put right), expired
 //	              └────────► queued ─┬─► released ─┬─► received ─► needs-information ─► accepted ─► completed
 //	                                 │             │        └──► declined
 //	                                 ├─► held      └─► undeliverable
@@ -20,6 +20,7 @@ const (
 	Queued           State = "queued"
 	Held             State = "held"
 	Refused          State = "refused"
+	Returned         State = "returned"
 	Stopped          State = "stopped"
 	Released         State = "released"
 	Received         State = "received"
@@ -34,7 +35,7 @@ const (
 var edges = map[State][]State{
 	"":               {Queued, Held, Refused},
 	Queued:           {Released, Held, Stopped, Expired, Undeliverable},
-	Held:             {Queued, Refused, Stopped, Expired},
+	Held:             {Queued, Refused, Returned, Stopped, Expired},
 	Released:         {Released, Received, NeedsInformation, Accepted, Declined, Completed, Stopped, Expired, Undeliverable},
 	Received:         {NeedsInformation, Accepted, Declined, Completed},
 	NeedsInformation: {NeedsInformation, Accepted, Declined, Completed},
@@ -54,6 +55,6 @@ func (s State) Collectable() bool { return s == Queued || s == Released }
 // States lists every state, in the order in which a transfer may meet them.
 func States() []State {
 	return []State{
-		Queued, Held, Refused, Stopped, Released, Received, NeedsInformation, Accepted, Declined, Completed, Expired, Undeliverable,
+		Queued, Held, Refused, Returned, Stopped, Released, Received, NeedsInformation, Accepted, Declined, Completed, Expired, Undeliverable,
 	}
 }

@@ -39,11 +39,12 @@ const (
 	Household    Role = "household"     // another adult of the household
 	AbsentParent Role = "absent_parent" // a parent who lives elsewhere
 	Professional Role = "professional"  // the referrer and other professionals, in their working capacity
+	Nobody       Role = "nobody"        // figures about many people, of which none can be told apart
 )
 
 // Roles lists every role in the order in which decisions and leaves name them.
 func Roles() []Role {
-	return []Role{Carer, CaredFor, Child, Household, AbsentParent, Professional}
+	return []Role{Carer, CaredFor, Child, Household, AbsentParent, Professional, Nobody}
 }
 
 // Outcome is what a decision came to.

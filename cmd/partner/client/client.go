@@ -49,7 +49,7 @@ type Config struct {
 	Now     func() time.Time // time.Now when nil
 }
 
-// maxAnswerBytes bounds an answer: a full batch or page is about 1 MiB.
+// maxAnswerBytes bounds an answer: a hub gives out about 8 MiB of datasets at once.
 const maxAnswerBytes = 64 << 20
 
 // Client is safe for concurrent use.

@@ -305,7 +305,7 @@ func TestABatchTellsOfEachReferral(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got[0].Sent.Repeat || !got[1].Sent.Repeat || got[2].Problem.Status != http.StatusUnprocessableEntity {
+	if got[0].Body.Repeat || !got[1].Body.Repeat || got[2].Problem.Status != http.StatusUnprocessableEntity {
 		t.Errorf("got %+v", got)
 	}
 	if last := hub.Seen()[1]; last.Body != `{"referrals":[{"a":1},{"b":2},{}]}` {
@@ -352,6 +352,72 @@ func TestReceivingAReferral(t *testing.T) {
 	last := hub.Seen()[len(hub.Seen())-1]
 	if want := `{"contract":"receipt/1","status":"declined","reason":"no-capacity","at":"2026-03-02T12:00:00Z"}`; last.Body != want {
 		t.Errorf("receipt %s", last.Body)
+	}
+}
+
+func TestReceivingSeveralReferralsAtOnce(t *testing.T) {
+	const collect, receipts = "POST /v1/inbox/collect", "POST /v1/receipts"
+	hub := hubtest.New(t)
+	const dataset = `{ "carer": {"name": {"family": "O\u0027Quillfeather <& co>"}} }`
+	given := func(id transfer.TransferID) string {
+		return `{"status":200,"body":` + hub.Release(t, id, dataset) + `}`
+	}
+	results := func(each ...string) hubtest.Answer {
+		return hubtest.Answer{Status: http.StatusOK, Body: `{"results":[` + strings.Join(each, ",") + `]}`}
+	}
+	const stopped = `{"status":409,"problem":{"title":"This transfer may no longer go","state":"stopped"}}`
+	c := newClient(t, hub, nil)
+
+	hub.Answer(collect, results(given("t-1"), stopped, given("t-3")))
+	got, err := c.CollectAll(t.Context(), []transfer.TransferID{"t-1", "t-2", "t-3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range map[int]transfer.TransferID{0: "t-1", 2: "t-3"} {
+		d := got[i].Body
+		if got[i].Problem != nil || d.TransferID != id || string(d.Dataset) != dataset || d.CheckDigest() != nil {
+			t.Errorf("in the place of %s came %s: %s, %v", id, d, d.Dataset, d.CheckDigest())
+		}
+		if kept, err := client.ParseDisclosure(d.Raw); err != nil || kept.TransferID != id {
+			t.Errorf("what is to be kept of %s: %v, %v", id, kept, err)
+		}
+	}
+	if p := got[1].Problem; got[1].Body != nil || p == nil || p.Status != http.StatusConflict || p.State != "stopped" {
+		t.Errorf("what was withdrawn: %+v", got[1])
+	}
+
+	hub.Answer(receipts, results(`{"status":201,"body":{"transfer_id":"t-1","state":"received"}}`, `{"status":404,"problem":{"title":"No such transfer"}}`))
+	said, err := c.AcknowledgeAll(t.Context(), []client.Acknowledgement{
+		{TransferID: "t-1", Receipt: client.Receipt{Status: "received"}}, {TransferID: "t-9", Receipt: client.Receipt{Status: "declined", Reason: "duplicate"}},
+	})
+	if err != nil || said[0].Body.State != transfer.Received || said[1].Problem.Status != http.StatusNotFound {
+		t.Errorf("receipts: %+v, %v", said, err)
+	}
+	if none, err := c.AcknowledgeAll(t.Context(), nil); err != nil || len(none) != 0 {
+		t.Errorf("no receipts: %v, %v", none, err)
+	}
+	seen := hub.Seen()
+	if len(seen) != 3 { // and the one for a token
+		t.Errorf("%d requests", len(seen))
+	}
+	for i, want := range map[int]string{
+		1: `{"transfer_ids":["t-1","t-2","t-3"]}`,
+		2: `{"receipts":[{"transfer_id":"t-1","contract":"receipt/1","status":"received","at":"2026-03-02T12:00:00Z"},` +
+			`{"transfer_id":"t-9","contract":"receipt/1","status":"declined","reason":"duplicate","at":"2026-03-02T12:00:00Z"}]}`,
+	} {
+		if seen[i].Body != want {
+			t.Errorf("%s was sent %s", seen[i].Line, seen[i].Body)
+		}
+	}
+
+	for name, wrong := range map[string]hubtest.Answer{
+		"one for two": results(given("t-1")), "neither": results(`{"status":200}`, given("t-2")), "no dataset": results(`{"status":200,"body":{}}`, given("t-2")),
+		"the wrong way round": results(given("t-2"), given("t-1")),
+	} {
+		hub.Answer(collect, wrong)
+		if _, err := c.CollectAll(t.Context(), []transfer.TransferID{"t-1", "t-2"}); err == nil {
+			t.Errorf("an answer with %s was taken", name)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/auth"
+	"referralhub/hub/transfer"
 )
 
 // A casework system hands in a referral, and a person is told what became of it.
@@ -44,7 +45,7 @@ func ExampleClient_Send() {
 	}
 }
 
-// A recipient takes what waits, keeps it, and says so. Inbox waits up to 30 seconds, so this loop asks twice a minute.
+// A recipient takes what waits, a page at a time, keeps it, and says so. Inbox waits up to 30 seconds, so this loop asks twice a minute.
 func ExampleClient_Inbox() {
 	var hub *client.Client // see ExampleClient_Send
 	ctx := context.Background()
@@ -53,21 +54,31 @@ func ExampleClient_Inbox() {
 		if err != nil {
 			log.Fatal(err)
 		}
+		if len(page.Entries) == 0 {
+			continue
+		}
+		after = page.Next
+		var waiting []transfer.TransferID
 		for _, e := range page.Entries {
-			d, err := hub.Collect(ctx, e.TransferID)
-			if err != nil {
-				log.Print(err) // it may have been withdrawn meanwhile: go on with the next
+			waiting = append(waiting, e.TransferID)
+		}
+		collected, err := hub.CollectAll(ctx, waiting)
+		if err != nil {
+			log.Fatal(err)
+		}
+		var kept []client.Acknowledgement
+		for _, c := range collected {
+			if c.Problem != nil {
+				log.Print(c.Problem) // it may have been withdrawn meanwhile
 				continue
 			}
-			if err := os.WriteFile(string(d.TransferID)+".json", d.Raw, 0o600); err != nil {
+			if err := os.WriteFile(string(c.Body.TransferID)+".json", c.Body.Raw, 0o600); err != nil {
 				log.Fatal(err) // collect it again later
 			}
-			if _, err := hub.Receipt(ctx, d.TransferID, "received", ""); err != nil {
-				log.Print(err)
-			}
+			kept = append(kept, client.Acknowledgement{TransferID: c.Body.TransferID, Receipt: client.Receipt{Status: "received"}})
 		}
-		if page.Next != "" {
-			after = page.Next
+		if _, err := hub.AcknowledgeAll(ctx, kept); err != nil {
+			log.Print(err) // collect them again, or say it later
 		}
 	}
 }

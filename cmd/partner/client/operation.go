@@ -1,15 +1,19 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/samber/lo"
 
 	"referralhub/hub/transfer"
 )
@@ -112,46 +116,49 @@ func (c *Client) Send(ctx context.Context, body []byte) (*SendResult, error) {
 	return &out, nil
 }
 
-// BatchResult is what became of one referral of a batch: Sent, or Problem.
-type BatchResult struct {
-	Status  int         `json:"status"`
-	Sent    *SendResult `json:"body"`
-	Problem *Problem    `json:"problem"`
+// Result is what became of one thing of a batch: Body, or Problem.
+type Result[T any] struct {
+	Status  int      `json:"status"` // what the operation of its own would have answered with
+	Body    *T       `json:"body"`
+	Problem *Problem `json:"problem"`
+}
+
+// batch makes a call about n things, and gives the results in their order. About nothing the hub is not asked.
+func batch[T any](ctx context.Context, c *Client, path string, in []byte, n int) ([]Result[T], error) {
+	if n == 0 {
+		return nil, nil
+	}
+	var out struct {
+		Results []Result[T] `json:"results"`
+	}
+	if _, err := c.into(ctx, http.MethodPost, path, in, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Results) != n {
+		return nil, fmt.Errorf("the hub gave %d results for the %d things of a batch", len(out.Results), n)
+	}
+	for i, r := range out.Results {
+		switch {
+		case r.Problem != nil:
+			r.Problem.Status, r.Problem.RetryAfter = r.Status, -1
+		case r.Body == nil:
+			return nil, fmt.Errorf("the hub's answer for number %d of the batch is neither a result nor a problem", i)
+		}
+	}
+	return out.Results, nil
 }
 
 // Batch submits several referrals at once, at most 100. Each stands for itself; the results are in their order. A referral whose
 // result is 503 may be sent again.
-func (c *Client) Batch(ctx context.Context, bodies [][]byte) ([]BatchResult, error) {
-	var in []byte
-	in = append(in, `{"referrals":[`...)
-	for i, b := range bodies {
-		if i > 0 {
-			in = append(in, ',')
-		}
-		in = append(in, b...)
-	}
-	in = append(in, "]}"...)
-	var out struct {
-		Results []BatchResult `json:"results"`
-	}
-	if _, err := c.into(ctx, http.MethodPost, "/v1/referrals/batch", in, &out); err != nil {
-		return nil, err
-	}
-	if len(out.Results) != len(bodies) {
-		return nil, fmt.Errorf("the hub answered for %d referrals of %d", len(out.Results), len(bodies))
-	}
-	for i := range out.Results {
-		r := &out.Results[i]
-		if r.Problem == nil && r.Sent == nil {
-			return nil, fmt.Errorf("the hub's answer for referral %d of the batch is neither a result nor a problem", i)
-		}
-		if r.Problem != nil {
-			r.Problem.Status, r.Problem.RetryAfter = r.Status, -1
-		} else {
-			r.Sent.Repeat = r.Status == http.StatusOK
+func (c *Client) Batch(ctx context.Context, bodies [][]byte) ([]Result[SendResult], error) {
+	in := slices.Concat([]byte(`{"referrals":[`), bytes.Join(bodies, []byte(",")), []byte("]}"))
+	results, err := batch[SendResult](ctx, c, "/v1/referrals/batch", in, len(bodies))
+	for _, r := range results {
+		if r.Problem == nil {
+			r.Body.Repeat = r.Status == http.StatusOK
 		}
 	}
-	return out.Results, nil
+	return results, err
 }
 
 // Decide asks what the hub would decide about a referral, and stores and sends nothing.
@@ -273,7 +280,34 @@ func (c *Client) Collect(ctx context.Context, id transfer.TransferID) (*Disclosu
 	return ParseDisclosure(a.body)
 }
 
-// ParseDisclosure reads what Collect got.
+// CollectAll takes several transfers out of the inbox, at most 100. Each stands for itself; the results are in their order. One whose
+// result is 503 may be collected again.
+func (c *Client) CollectAll(ctx context.Context, ids []transfer.TransferID) ([]Result[Disclosure], error) {
+	in, err := json.Marshal(map[string]any{"transfer_ids": ids})
+	if err != nil {
+		return nil, fmt.Errorf("write a list of transfers: %w", err)
+	}
+	results, err := batch[json.RawMessage](ctx, c, "/v1/inbox/collect", in, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Result[Disclosure], len(ids))
+	for i, r := range results {
+		out[i] = Result[Disclosure]{Status: r.Status, Problem: r.Problem}
+		if r.Problem != nil {
+			continue
+		}
+		if out[i].Body, err = ParseDisclosure(*r.Body); err != nil {
+			return nil, fmt.Errorf("transfer %s: %w", ids[i], err)
+		}
+		if got := out[i].Body.TransferID; got != ids[i] {
+			return nil, fmt.Errorf("the hub gave transfer %s in the place of %s", got, ids[i])
+		}
+	}
+	return out, nil
+}
+
+// ParseDisclosure reads what was collected.
 func ParseDisclosure(raw []byte) (*Disclosure, error) {
 	var out struct {
 		Disclosure *Disclosure     `json:"disclosure"`
@@ -302,22 +336,51 @@ func (c *Client) Receipt(ctx context.Context, id transfer.TransferID, status, re
 
 // Acknowledge sends a receipt, and gives the state that the transfer is in now.
 func (c *Client) Acknowledge(ctx context.Context, id transfer.TransferID, r Receipt) (transfer.State, error) {
-	in, err := json.Marshal(struct {
-		Contract    transfer.MessageType `json:"contract"`
-		Status      string               `json:"status"`
-		Reason      string               `json:"reason,omitempty"`
-		RedirectTo  transfer.PartnerID   `json:"redirect_to,omitempty"`
-		ItemsWanted []string             `json:"items_wanted,omitempty"`
-		At          time.Time            `json:"at"`
-	}{"receipt/1", r.Status, r.Reason, r.RedirectTo, r.ItemsWanted, c.cfg.Now().UTC().Truncate(time.Second)})
+	in, err := json.Marshal(c.receipt("", r))
 	if err != nil {
 		return "", fmt.Errorf("write a receipt: %w", err)
 	}
-	var out struct {
-		State transfer.State `json:"state"`
-	}
+	var out Acknowledged
 	_, err = c.into(ctx, http.MethodPost, "/v1/transfers/"+url.PathEscape(string(id))+"/receipts", in, &out)
 	return out.State, err
+}
+
+// Acknowledgement is a receipt for one of several transfers.
+type Acknowledgement struct {
+	TransferID transfer.TransferID
+	Receipt    Receipt
+}
+
+// Acknowledged is the state that a transfer is in after its receipt.
+type Acknowledged struct {
+	TransferID transfer.TransferID `json:"transfer_id"`
+	State      transfer.State      `json:"state"`
+}
+
+// AcknowledgeAll sends several receipts at once, at most 100. Each stands for itself; the results are in their order. A receipt may be
+// sent again.
+func (c *Client) AcknowledgeAll(ctx context.Context, receipts []Acknowledgement) ([]Result[Acknowledged], error) {
+	in, err := json.Marshal(map[string]any{"receipts": lo.Map(receipts, func(a Acknowledgement, _ int) receiptJSON {
+		return c.receipt(a.TransferID, a.Receipt)
+	})})
+	if err != nil {
+		return nil, fmt.Errorf("write receipts: %w", err)
+	}
+	return batch[Acknowledged](ctx, c, "/v1/receipts", in, len(receipts))
+}
+
+type receiptJSON struct {
+	TransferID  transfer.TransferID  `json:"transfer_id,omitempty"` // in a batch
+	Contract    transfer.MessageType `json:"contract"`
+	Status      string               `json:"status"`
+	Reason      string               `json:"reason,omitempty"`
+	RedirectTo  transfer.PartnerID   `json:"redirect_to,omitempty"`
+	ItemsWanted []string             `json:"items_wanted,omitempty"`
+	At          time.Time            `json:"at"`
+}
+
+func (c *Client) receipt(id transfer.TransferID, r Receipt) receiptJSON {
+	return receiptJSON{id, "receipt/1", r.Status, r.Reason, r.RedirectTo, r.ItemsWanted, c.cfg.Now().UTC().Truncate(time.Second)}
 }
 
 // ConsentResult says what recording a consent event did.

@@ -8,7 +8,8 @@
 //     Leaves to the right of the last full tile are covered by the signed root alone, so a change among them is found and placed
 //     within those leaves, not always at one. An exported log holds the unfinished tile too, and there the leaf is known.
 //   - The story of each transfer, from the leaves: one decision first; no release without a decision that permits it, of no more
-//     than was decided; no receipt without a release; no step that a transfer cannot take.
+//     than was decided; no receipt without a release; no ruling but on a hold; no step that a transfer cannot take. What people
+//     enter by hand, and no other leaf bears out, is held to be complete.
 //   - The state tables, when there are any: every row agrees with its leaves, and payloads are kept exactly as long as they may be.
 //
 // What only the log's own key could have done is not found from one copy of the log: whoever holds the key can sign another
@@ -60,6 +61,7 @@ func Check(ctx context.Context, src ledger.Source, v note.Verifier, facts Facts,
 			return nil, fmt.Errorf("audit log %s: %w", v.Name(), err)
 		}
 	}
+	a.stories.unfollowed()
 	a.report.Leaves, a.report.Root = a.tree.Size(), a.tree.Root()
 	a.report.Transfers = int64(len(a.stories.byTransfer))
 	a.report.Releases = a.stories.releases

@@ -25,13 +25,14 @@ const (
 
 // What can be wrong with what the leaves say, and with the state tables beside them.
 const (
-	Encoding Class = "encoding" // a leaf is not in canonical form
-	Order    Class = "order"    // leaves of a transfer are not in the order in which things must happen
-	Release  Class = "release"  // a release that no decision permits, or of more than was decided
-	State    Class = "state"    // a leaf moves a transfer where it cannot go
-	Time     Class = "time"     // the clock went back; a warning
-	Table    Class = "table"    // a row does not agree with the leaves
-	Payload  Class = "payload"  // a payload is kept that must be gone, or gone that must be kept
+	Encoding   Class = "encoding"   // a leaf is not in canonical form
+	Order      Class = "order"      // leaves of a transfer are not in the order in which things must happen
+	Release    Class = "release"    // a release that no decision permits, or of more than was decided
+	State      Class = "state"      // a leaf moves a transfer where it cannot go
+	Incomplete Class = "incomplete" // a leaf does not say what a leaf of its kind must
+	Time       Class = "time"       // the clock went back; a warning
+	Table      Class = "table"      // a row does not agree with the leaves
+	Payload    Class = "payload"    // a payload is kept that must be gone, or gone that must be kept
 )
 
 // Problem is one finding.

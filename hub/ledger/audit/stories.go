@@ -27,6 +27,9 @@ type stories struct {
 	grants  []grant        // from 1: what decisions permit, each distinct set once
 	grantOf map[string]int // by its bytes
 
+	rulings  map[key]ruling // few: what people ruled about holds
+	excepted map[key]bool   // few: what was once permitted as an exception
+
 	// watch holds the rows that are ahead of the leaves; seen is called after each leaf of one of them.
 	watch map[key]Row
 }
@@ -58,7 +61,10 @@ type person struct {
 }
 
 func newStories() *stories {
-	return &stories{byTransfer: map[key]story{}, ids: map[string]int{}, states: []transfer.State{""}, grants: make([]grant, 1), grantOf: map[string]int{}}
+	return &stories{
+		byTransfer: map[key]story{}, ids: map[string]int{}, states: []transfer.State{""}, grants: make([]grant, 1), grantOf: map[string]int{},
+		rulings: map[key]ruling{}, excepted: map[key]bool{},
+	}
 }
 
 // leaf takes the next leaf.
@@ -69,7 +75,10 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 	if l.At.After(s.latest) {
 		s.latest = l.At
 	}
-	if l.Kind != ledger.KindDecision && l.Kind != ledger.KindRelease && l.Kind != ledger.KindOutcome {
+	switch l.Kind {
+	case ledger.KindDecision, ledger.KindRelease, ledger.KindOutcome, ledger.KindRuling:
+	default:
+		s.entered(index, l)
 		return
 	}
 	if l.Transfer == "" {
@@ -83,11 +92,13 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 	}
 	switch l.Kind {
 	case ledger.KindDecision:
-		s.decision(&st, index, l)
+		s.decision(k, &st, index, l)
 	case ledger.KindRelease:
-		s.release(&st, index, l)
+		s.release(k, &st, index, l)
 	case ledger.KindOutcome:
-		s.outcome(&st, index, l)
+		s.outcome(k, &st, index, l)
+	case ledger.KindRuling:
+		s.ruling(k, &st, index, l)
 	}
 	s.byTransfer[k] = st
 	if row, ok := s.watch[k]; ok && s.disagreement(row, st) == "" {
@@ -95,7 +106,7 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 	}
 }
 
-func (s *stories) decision(st *story, index int64, l *ledger.Leaf) {
+func (s *stories) decision(k key, st *story, index int64, l *ledger.Leaf) {
 	next, was := l.State, s.states[st.state]
 	agree := false
 	switch {
@@ -106,6 +117,9 @@ func (s *stories) decision(st *story, index int64, l *ledger.Leaf) {
 		agree = next == transfer.Held || next == transfer.Stopped
 	case l.Outcome == transfer.Refuse:
 		agree = next == transfer.Refused || next == transfer.Stopped
+	}
+	if r := s.rulings[k]; r.open && next != "" && next == leadsTo[r.act] {
+		agree = !l.Outcome.Permits()
 	}
 	if !agree {
 		s.report.problem(State, index, l.Transfer, "a decision to %s cannot leave a transfer %s", orNothing(l.Outcome), orNothing(next))
@@ -125,10 +139,12 @@ func (s *stories) decision(st *story, index int64, l *ledger.Leaf) {
 		s.report.problem(State, index, l.Transfer, "a transfer that is %s cannot become %s", was, orNothing(next))
 	}
 	st.permits = l.Outcome.Permits()
+	s.followed(k, index, l)
+	s.exception(k, index, l)
 	s.move(st, next)
 }
 
-func (s *stories) release(st *story, index int64, l *ledger.Leaf) {
+func (s *stories) release(k key, st *story, index int64, l *ledger.Leaf) {
 	s.releases++
 	was := s.states[st.state]
 	switch {
@@ -152,11 +168,12 @@ func (s *stories) release(st *story, index int64, l *ledger.Leaf) {
 			s.report.problem(Release, index, l.Transfer, "it holds what leaf %d did not permit: %s", st.decision, strings.Join(more, ", "))
 		}
 	}
+	s.exception(k, index, l)
 	st.release = index
 	s.move(st, transfer.Released)
 }
 
-func (s *stories) outcome(st *story, index int64, l *ledger.Leaf) {
+func (s *stories) outcome(k key, st *story, index int64, l *ledger.Leaf) {
 	next, was := l.State, s.states[st.state]
 	switch {
 	case st.decision < 0:
@@ -167,6 +184,9 @@ func (s *stories) outcome(st *story, index int64, l *ledger.Leaf) {
 		s.report.problem(State, index, l.Transfer, "a transfer that is %s cannot become %s", was, next)
 	}
 	if next != "" {
+		if next != was {
+			s.followed(k, index, l)
+		}
 		s.move(st, next)
 	}
 }

@@ -1,4 +1,0 @@
-package agreement
-
-// LoadWith is Load with contracts of a test's own.
-var LoadWith = load
