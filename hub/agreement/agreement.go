@@ -72,10 +72,12 @@ const (
 // which of several versions counts.
 func (a *Agreement) Standing(at time.Time) Standing {
 	switch {
-	case a.Status == Expired, a.Status == Terminated, !a.Ends.IsZero() && !at.Before(a.Ends):
+	case a.Status == Expired, a.Status == Terminated:
 		return Ended
 	case !a.Contract.Ends.IsZero() && !at.Before(a.Contract.Ends):
-		return ContractEnded
+		return ContractEnded // an agreement that ends with its contract ended because of it
+	case !a.Ends.IsZero() && !at.Before(a.Ends):
+		return Ended
 	case a.Status == Suspended, a.Status == UnderReview:
 		return Stopped
 	case a.Status != Active, at.Before(a.Starts):

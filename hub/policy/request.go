@@ -83,6 +83,9 @@ func NewRequest(x *agreement.Index, sender, recipient transfer.PartnerID, doc *c
 		Undertaking: doc.Undertaking, Exception: doc.Exception, Demand: doc.Demand, Secondary: doc.Secondary, Review: doc.Review,
 		Subjects: make([]Subject, len(doc.Subjects)), At: at,
 	}
+	if doc.Envelope.OnwardOf != "" {
+		r.Onward = &Onward{} // until the caller has found how it came, it did not
+	}
 	for i := range doc.Subjects {
 		s := &doc.Subjects[i]
 		r.Subjects[i] = Subject{
