@@ -25,12 +25,15 @@
 package contracts
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"referralhub/hub/transfer"
 )
@@ -229,6 +232,31 @@ func (c *Contract) Names(s ItemSet) []string {
 func For(t transfer.MessageType) (*Contract, bool) {
 	contract := compiled()[t].contract
 	return contract, contract != nil
+}
+
+// Named gives the message type that a message says it is of, without looking at the rest of it; empty when it does not say.
+func Named(body []byte) transfer.MessageType {
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return ""
+	}
+	for {
+		name, err := d.ReadToken()
+		if err != nil || name.Kind() != '"' {
+			return ""
+		}
+		if name.String() != "contract" {
+			if d.SkipValue() != nil {
+				return ""
+			}
+			continue
+		}
+		value, err := d.ReadToken()
+		if err != nil || value.Kind() != '"' {
+			return ""
+		}
+		return transfer.MessageType(value.String())
+	}
 }
 
 // Types lists everything that has a schema: the message types, and "problem/1", which describes an answer and is no message.

@@ -10,6 +10,7 @@
 //	4  hub/api                                   HTTP in, and the same submit over NATS; problem documents
 //	3½ hub/exchange                              the use cases, each an operation in a shared commit
 //	3  hub/bus  hub/delivery  adapters/*         JetStream; attempts, back-off, circuits; one adapter for each protocol
+//	   hub/replay                                decisions made again from the log: drift, a proposal over the past, what clauses carried
 //	2  hub/ledger (+audit)  hub/store  hub/seal  the disclosure log and its auditor; durable state on two engines; sealing
 //	1  hub/policy  hub/agreement  hub/consent  hub/dataset  hub/auth    pure: no I/O, no clock
 //	   hub/casebook                                                     the cases beside the agreements, played through policy

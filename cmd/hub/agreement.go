@@ -164,19 +164,20 @@ func (c *agreementDiff) Run(e *env) error {
 		pairs = append(pairs, [2]*agreement.Agreement{before, after})
 	}
 	all := []agreementDifferences{}
-	total := 0
 	for _, pair := range pairs {
 		d := agreementDifferences{ref(pair[0]), ref(pair[1]), agreement.Diff(pair[0], pair[1])}
 		if len(d.Differences) > 0 {
 			all = append(all, d)
-			total += len(d.Differences)
 		}
 	}
 	if c.JSON {
 		return e.printJSON(all)
 	}
+	total := 0
 	for _, d := range all {
-		fmt.Fprintf(e.stdout, "%s becomes %s\n\n%s\n", cmp.Or(d.Before, "nothing"), cmp.Or(d.After, "nothing"), agreement.DiffText(d.Differences))
+		text := agreement.DiffText(d.Differences)
+		total += strings.Count(text, "\n  ")
+		fmt.Fprintf(e.stdout, "%s becomes %s\n\n%s\n", cmp.Or(d.Before, "nothing"), cmp.Or(d.After, "nothing"), text)
 	}
 	_, err := fmt.Fprintf(e.stdout, "%s in %s.\n", client.Count(total, "difference"), client.Count(len(all), "agreement"))
 	return err

@@ -48,12 +48,13 @@ func TestConditionsAndTheirParagraphs(t *testing.T) {
 }
 
 func TestWhoCanClaimWhat(t *testing.T) {
+	council, charity := &transfer.Partner{Kind: transfer.Council}, &transfer.Partner{Kind: transfer.Charity}
 	for article6, want := range map[string]struct{ council, charity bool }{
 		"a": {true, true}, "b": {true, true}, "c": {true, true}, "d": {true, true},
 		"e": {true, false}, "ea": {false, true}, "f": {false, true},
 	} {
 		b := agreement.Basis{Article6: article6}
-		if b.ClaimableBy(&transfer.Partner{Kind: transfer.Council}) != want.council || b.ClaimableBy(&transfer.Partner{Kind: transfer.Charity}) != want.charity {
+		if b.ClaimableBy(council) != want.council || b.ClaimableBy(charity) != want.charity {
 			t.Errorf("(%s): want council %v, charity %v", article6, want.council, want.charity)
 		}
 	}

@@ -1,6 +1,7 @@
 package agreement_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -153,4 +154,41 @@ func BenchmarkCondition(b *testing.B) {
 			}
 		})
 	}
+}
+
+// Whatever stands after when:, it is a fault or a condition that can be asked, and never a panic.
+func FuzzCondition(f *testing.F) {
+	for _, seed := range []string{
+		`carer.magazine.post`, `has(advocacy.type) && advocacy.type in ["imca"]`, `cared_for.exists(p, "dementia" in p.condition)`,
+		`size(cared_for) > 0 ? purpose == "advocacy" : !(sender != "red-house")`, `cared_for[0].capacity == "lacks"`, `"`, `{}`, `a.b.c(`, `1/0 == 1`,
+		`cared_for.map(p, p.lives_with_carer)[0]`, `timestamp("2026-01-01T00:00:00Z") < timestamp("2027-01-01T00:00:00Z")`, `é.ü == "ß"`,
+	} {
+		f.Add(seed)
+	}
+	doc := message(f, "adult-carer-hertswise")
+	f.Fuzz(func(t *testing.T, source string) {
+		quoted, err := json.Marshal(source)
+		if err != nil || strings.Contains(source, "\n") {
+			t.Skip()
+		}
+		m := files(t)
+		edit(t, m, careFile, "    delivery: collect\n    items: care\n",
+			"    delivery: collect\n    when: "+string(quoted)+"\n    otherwise: Telephone the carer.\n    items: care\n")
+		x, faults, err := agreement.Load(m, today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range faults {
+			if fault.Line < 1 || fault.Column < 1 {
+				t.Errorf("%q: %s", source, fault)
+			}
+		}
+		if x == nil {
+			return
+		}
+		for _, clause := range x.Candidates("red-house", "green-house") {
+			clause.When.Eval(doc, "red-house", "green-house")
+			agreement.ExplainFlow(clause, x)
+		}
+	})
 }

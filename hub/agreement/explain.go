@@ -305,6 +305,10 @@ func (w *writer) stays(f *Flow, set contracts.ItemSet, uncovered []string) {
 			sensitive = sensitive.With(i)
 		}
 	}
+	if len(uncovered) == 0 && len(whole) == 0 && sensitive.Empty() {
+		w.paragraph("Whatever is not listed stays where it is.")
+		return
+	}
 	w.paragraph("Whatever is not listed stays where it is. That is, among other things,")
 	if len(uncovered) > 0 {
 		w.item("anything about %s.", list(uncovered, "or"))

@@ -32,15 +32,15 @@ func TestForecast(t *testing.T) {
 			"a missed review has stopped it before it ends", nil, nil, "2028-01-01", "2030-01-01", "",
 		},
 		{
-			"it ends", []string{"review_by: 2027-06-30", "review_by: 2028-12-31"}, nil, "2028-01-01", "2030-01-01", `
+			"it ends", []string{"review_by: 2027-06-30", "review_by: 2028-12-31", "contract:\n  reference: Carers contract 2026\n  ends: 2028-12-31\n", ""}, nil, "2028-01-01", "2030-01-01", `
 2029-01-01 care@1#assess stops: ends
 2029-01-01 care@1#refer stops: ends`,
 		},
 		{
-			"its contract ends before it", []string{"review_by: 2027-06-30", "review_by: 2027-01-31", "ends: 2028-12-31\nreview_by", "ends: 2027-03-31\nreview_by", "  ends: 2028-12-31\nparties", "  ends: 2027-03-31\nparties"}, nil,
+			"it ends with its contract", []string{"review_by: 2027-06-30", "review_by: 2027-01-31", "ends: 2028-12-31\nreview_by", "ends: 2027-03-31\nreview_by", "  ends: 2028-12-31\nparties", "  ends: 2027-03-31\nparties"}, nil,
 			"2026-12-01", "2027-12-31", `
-2027-04-01 care@1#assess stops: ends
-2027-04-01 care@1#refer stops: ends`,
+2027-04-01 care@1#assess stops: contract-ends
+2027-04-01 care@1#refer stops: contract-ends`,
 		},
 		{
 			"it has not begun", []string{"starts: 2026-01-01", "starts: 2027-01-01"}, nil, "2026-11-21", "2027-01-31", `

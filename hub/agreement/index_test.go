@@ -160,8 +160,7 @@ func TestStanding(t *testing.T) {
 		{"somebody stopped it", agreement.Suspended, "2026-06-01", agreement.Stopped},
 		{"stopped for its review", agreement.UnderReview, "2026-06-01", agreement.Stopped},
 		{"its contract is over", agreement.Active, "2028-07-01", agreement.ContractEnded},
-		{"it is over", agreement.Active, "2029-01-01", agreement.Ended},
-		{"over, and suspended before", agreement.Suspended, "2029-01-01", agreement.Ended},
+		{"over, and its contract was over before", agreement.Active, "2029-01-01", agreement.ContractEnded},
 		{"it was terminated", agreement.Terminated, "2026-06-01", agreement.Ended},
 		{"it was called expired", agreement.Expired, "2026-06-01", agreement.Ended},
 		{"a status nobody knows permits nothing", "actve", "2026-06-01", agreement.NotStarted},
@@ -169,6 +168,13 @@ func TestStanding(t *testing.T) {
 		a.Status = test.status
 		if got := a.Standing(date(test.at)); got != test.want {
 			t.Errorf("%s: %s, want %s", test.story, got, test.want)
+		}
+	}
+	a.Contract = agreement.Contract{}
+	for _, status := range []agreement.Status{agreement.Active, agreement.Suspended} {
+		a.Status = status
+		if got := a.Standing(date("2029-01-01")); got != agreement.Ended {
+			t.Errorf("over without a contract, and %s: %s", status, got)
 		}
 	}
 }

@@ -168,15 +168,16 @@ func (d *decoder) inside(t text, line, column int) place {
 	}
 	lines := strings.Split(string(d.body), "\n")
 	at := t.place
+	if at.line > len(lines) || at.column > len([]rune(lines[at.line-1])) {
+		return at
+	}
 	var quote rune
-	if rest := []rune(lines[at.line-1])[at.column-1:]; len(rest) > 0 {
-		switch rest[0] {
-		case '|', '>':
-			at = place{at.line + 1, 1}
-		case '"', '\'':
-			quote = rest[0]
-			at.column++
-		}
+	switch first := []rune(lines[at.line-1])[at.column-1]; first {
+	case '|', '>':
+		at = place{at.line + 1, 1}
+	case '"', '\'':
+		quote = first
+		at.column++
 	}
 	for ; at.line <= len(lines); at = (place{at.line + 1, 1}) {
 		for rest := []rune(lines[at.line-1]); at.column <= len(rest); at.column++ {

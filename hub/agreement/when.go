@@ -371,7 +371,9 @@ func (w *whenCheck) fault(id int64, rule, remedy, detail string, args ...any) {
 func (w *whenCheck) faultAt(at common.Location, rule, remedy, detail string) {
 	w.failed = true
 	line, column := at.Line(), at.Column()
-	if text := []rune(strings.Split(w.text.value, "\n")[line-1]); column < len(text) && text[column] == '.' {
+	if lines := strings.Split(w.text.value, "\n"); line < 1 || line > len(lines) {
+		line, column = 1, 0 // of all of it
+	} else if text := []rune(lines[line-1]); column < len(text) && text[max(column, 0)] == '.' {
 		column++ // a member is what stands after its dot
 	}
 	w.compiler.fault(w.inside(w.text, line, column), rule, remedy, "%s", detail)

@@ -31,6 +31,15 @@ func (s *server) careless(doc *contracts.Document) []contracts.Fault {
 	if u := doc.Undertaking; u != nil {
 		bare["/undertaking/evidence_ref"] = u.EvidenceRef
 	}
+	if e := doc.Exception; e != nil {
+		bare["/exception/record"], bare["/exception/law"] = e.Record, e.Law
+	}
+	if d := doc.Demand; d != nil {
+		bare["/demand/reference"], bare["/demand/by"], bare["/demand/authority"], bare["/demand/law"] = d.Reference, d.By, d.Authority, d.Law
+	}
+	if d := doc.Secondary; d != nil {
+		bare["/secondary/support"] = d.Support
+	}
 	for i, k := range doc.Consents {
 		under := "/consents/" + strconv.Itoa(i)
 		ev, err := consent.Parse(k.Body)

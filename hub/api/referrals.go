@@ -184,9 +184,9 @@ func (s *server) submitBody(ctx context.Context, by auth.Principal, body []byte)
 // referral reads a message and checks what its contract cannot: that its recipients are partners of this hub other than the sender,
 // and what careless.go lists. (That each is named once, the contract says.)
 func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, error) {
-	contract, ok := contracts.For("referral/1")
-	if !ok {
-		return nil, errors.New("the referral contract is missing")
+	contract, err := contractOf(body)
+	if err != nil {
+		return nil, err
 	}
 	doc, err := contract.Parse(body)
 	if err != nil {
@@ -208,6 +208,20 @@ func (s *server) referral(by auth.Principal, body []byte) (*contracts.Document, 
 		return nil, &contracts.InvalidError{Faults: faults}
 	}
 	return doc, nil
+}
+
+// contractOf gives the contract that a message names, of those that partners send one another. A message that names none, or another, is read
+// as a referral, so that its fault is found there.
+func contractOf(body []byte) (*contracts.Contract, error) {
+	kind := contracts.Named(body)
+	if kind != "aggregate/1" {
+		kind = "referral/1"
+	}
+	contract, ok := contracts.For(kind)
+	if !ok {
+		return nil, fmt.Errorf("the contract %s is missing", kind)
+	}
+	return contract, nil
 }
 
 // submitBatch carries several referrals. Each stands for itself: one that is refused does not hold up the rest.

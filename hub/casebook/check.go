@@ -60,18 +60,23 @@ func (k *checker) all() {
 	if first, _ := k.named(c.Name); first != c && c.Name != "" {
 		k.wrong(way{"case"}, "duplicate-case", "Give each case of a file a name of its own.", "line %d has this name already", first.Line)
 	}
+	if c.Scenario != "" && !scenario.MatchString(c.Scenario) {
+		k.wrong(way{"scenario"}, "vocabulary", "It is one of A1 to A22 (domain.md section 4.7).", "%q is no scenario", c.Scenario)
+	}
 	k.partner(c.From, way{"from"})
 	k.partner(c.To, way{"to"})
 	for i, id := range c.Covers {
 		if !slices.ContainsFunc(k.index.Agreements(), func(a *agreement.Agreement) bool { return has(a, id) }) {
-			k.wrong(way{"covers", i}, "unknown-clause", "Name a clause by its agreement, version and id: hertswise@1#refer.", "no agreement has the clause %q", id)
+			k.wrong(way{"covers", i}, "unknown-clause", "Name a clause by its agreement, version and id: hertswise@1#refer.",
+				"no agreement has the clause %q", id)
 		}
 	}
 	k.changes(&c.Changes, nil)
 	if first, known := k.named(c.PassesOn); known && first != c {
 		c.Received = first
 	} else if c.PassesOn != "" {
-		k.wrong(way{"passes_on"}, "unknown-case", "Name another case of this file: the one by which the sender received it.", "this file has no other case %q", c.PassesOn)
+		k.wrong(way{"passes_on"}, "unknown-case", "Name another case of this file: the one by which the sender received it.",
+			"this file has no other case %q", c.PassesOn)
 	}
 	doc := k.message()
 	for i := range c.Consents {
@@ -117,7 +122,8 @@ func (k *checker) message() *contracts.Document {
 		return nil
 	}
 	if m.Like != "" && !slices.Contains(contracts.Examples(), m.Like) {
-		k.wrong(way{"message", "like"}, "unknown-example", "There are "+strings.Join(contracts.Examples(), ", ")+".", "contracts/examples has no %q", m.Like)
+		k.wrong(way{"message", "like"}, "unknown-example", "There are "+strings.Join(contracts.Examples(), ", ")+".",
+			"contracts/examples has no %q", m.Like)
 		return nil
 	}
 	doc, err := k.c.Document()
@@ -236,6 +242,8 @@ func (k *checker) items(person string, names []string, doc *contracts.Document, 
 		}
 	}
 }
+
+var scenario = regexp.MustCompile(`^A([1-9]|1[0-9]|2[0-2])$`)
 
 var place = regexp.MustCompile(`^([a-z_]+)(?:\[([0-9]{1,2})\])?$`)
 

@@ -42,7 +42,8 @@ func (b *Book) Cover(all []Played) Coverage {
 				missing(b.lineOf(clause), "clause-without-case", "Write a case in which somebody asks for a copy all the same and is refused.",
 					"no case shows that %s sends nothing", clause.ID)
 			case !clause.AccessOnly && !shown.yes:
-				missing(b.lineOf(clause), "clause-without-case", "Write a case that covers it and in which something goes.", "no case shows %s permitting anything", clause.ID)
+				missing(b.lineOf(clause), "clause-without-case", "Write a case that covers it and in which something goes.",
+					"no case shows %s permitting anything", clause.ID)
 			default:
 				cover.Clauses++
 			}

@@ -23,13 +23,12 @@
 //	    message:
 //	      like: adult-carer-hertswise     # an example of contracts/examples without its ending; left out: all of it stands in with
 //	      with:                           # changes of it, a merge patch (RFC 7396): null takes a member away, a list is replaced whole
-//	        carer: {email: null, nhs_number: "9990000018"}
+//	        carer: {email: null, gender: not-known}
 //	        household: null
-//	      set: {/cared_for/0/capacity: lacks, /cared_for/1: null} # by JSON pointer, where one entry of a list is meant; null takes away
+//	      set: {/cared_for/0/lives_with_carer: false, /cared_for/0/addresses: null} # by JSON pointer, where one entry of a list is meant
 //	    register:                         # optional: merge patches on entries of partners.yaml
 //	      age-uk-hertfordshire: {location: GB}
 //	    agreements: {hertswise@1: active} # optional: the status of versions
-//	    passes_on: another case           # optional: a case of this file by which the sender received what it now passes on (onward_of)
 //	    consents:                         # what was recorded before, in order; the fields of consent/1
 //	      - by: carers-in-hertfordshire   # who recorded it
 //	        of: carer                     # whose it is, by the place in the message: carer, cared_for[1] (from 0)
@@ -37,7 +36,7 @@
 //	        purpose: referral.service
 //	        service: hertswise
 //	        recipients: [age-uk-hertfordshire]
-//	        categories: [identity, contact] # left out: every ordinary kind; [all]: every kind, also the special ones
+//	        categories: [identity, contact, mental-health] # left out: every ordinary kind; [all]: every kind, also the special ones
 //	        explicit: true                # false when left out
 //	        method: paper                 # verbal when left out
 //	        authority: self               # self when left out
@@ -46,11 +45,11 @@
 //	    expect:                           # what is left out is not compared
 //	      outcome: permit-reduced         # permit, permit-reduced, permit-exception, hold or refuse
 //	      items:                          # what goes, by person
-//	        carer: {has: [carer.name.family], not: [carer.condition]}
+//	        carer: {has: [carer.name.family, carer.mental_health], not: [carer.condition]}
 //	        cared_for: {all: [cared_for.relationship_to_carer, cared_for.lives_with_carer, cared_for.condition]} # these and no others
-//	      stripped: {carer: [carer.condition, carer.mental_health]} # are among what stays behind
-//	      reasons: [ITEM_NOT_LISTED, CONSENT_NOT_EXPLICIT, THIRD_PARTY_SUBJECT_NO_BASIS] # these codes and no others, each once
-//	      reasons_include: [CONSENT_NOT_EXPLICIT] # or: these among others. A hold or a refusal has to say one of the two
+//	      stripped: {carer: [carer.condition, carer.health_notes]} # are among what stays behind
+//	      reasons: [ITEM_NOT_LISTED, CONSENT_NOT_EXPLICIT, CONSENT_SCOPE, THIRD_PARTY_SUBJECT_NO_BASIS] # these codes and no others
+//	      reasons_include: [CONSENT_SCOPE] # or: these among others. A hold or a refusal has to say one of the two
 //	      obligations: [log]              # are among those that come with the permit
 //	      dataset:                        # what the recipient gets: what a transform made of an item, how a list closed up
 //	        has: [/carer/name/family]
@@ -67,6 +66,10 @@
 //	    expect: {outcome: permit-reduced}
 //	  - agreements: {hertswise@1: suspended}
 //	    expect: {outcome: refuse, reasons: [AGREEMENT_SUSPENDED]}
+//
+// A case of something that is passed on (onward_of) names the case of its file by which the sender received it:
+//
+//	passes_on: A carer who agrees to all of it, health by name, is referred whole
 //
 // # Messages
 //

@@ -19,52 +19,60 @@ import (
 type Played struct {
 	*Case
 	Answers     []Answer // to the message, and after each step
-	Clause      string   // under which the message was decided; empty when there was none
 	Differences []string // between what was expected and what came; none when the case passes
 }
 
-// Play plays a case through the policy. The error says why it could not be played.
-func (b *Book) Play(c *Case) (Played, error) {
+// Passed reports whether everything came as it was expected.
+func (p *Played) Passed() bool { return len(p.Differences) == 0 }
+
+// Play plays a case through the policy. That a case cannot be played is a difference too.
+func (b *Book) Play(c *Case) Played {
 	p := Played{Case: c}
-	t, err := b.submit(c)
+	if err := p.play(b); err != nil {
+		p.Differences = append(p.Differences, "it cannot be played: "+err.Error())
+	}
+	return p
+}
+
+// PlayAll plays cases in their order.
+func (b *Book) PlayAll(cases []*Case) []Played {
+	return lo.Map(cases, func(c *Case, _ int) Played { return b.Play(c) })
+}
+
+func (p *Played) play(b *Book) error {
+	t, err := b.submit(p.Case)
 	if err != nil {
-		return p, fmt.Errorf("%s:%d: %w", c.File, c.Line, err)
+		return err
 	}
-	if err := p.compare("", &c.Expect, t); err != nil {
-		return p, err
+	if err := p.compare("", &p.Expect, t); err != nil {
+		return err
 	}
-	p.Clause = t.clause()
-	p.Differences = append(p.Differences, p.misplaced()...)
-	for i := range c.Then {
-		s := &c.Then[i]
+	if clause := t.clause(); clause != "" && len(p.Covers) > 0 && !slices.Contains(p.Covers, clause) {
+		p.Differences = append(p.Differences, fmt.Sprintf("covers: expected to be decided under one of %v, came %s", p.Covers, clause))
+	}
+	for i := range p.Then {
+		s := &p.Then[i]
+		when := fmt.Sprintf("then, step %d: ", i+1)
 		if err := t.follow(b, s); err != nil {
-			return p, fmt.Errorf("%s:%d: step %d: %w", c.File, c.Line, i+1, err)
+			return fmt.Errorf("%s%w", when, err)
 		}
-		if err := p.compare(fmt.Sprintf("then, step %d: ", i+1), &s.Expect, t); err != nil {
-			return p, err
+		if err := p.compare(when, &s.Expect, t); err != nil {
+			return err
 		}
 	}
-	return p, nil
+	return nil
 }
 
 func (p *Played) compare(when string, e *Expect, t *played) error {
 	a, err := t.answer()
 	if err != nil {
-		return fmt.Errorf("%s:%d: %w", p.File, p.Line, err)
+		return fmt.Errorf("%s%w", when, err)
 	}
 	p.Answers = append(p.Answers, a)
 	for _, d := range e.Differences(&a) {
 		p.Differences = append(p.Differences, when+d)
 	}
 	return nil
-}
-
-// misplaced says when a case was decided under another clause than those that it is a case of.
-func (p *Played) misplaced() []string {
-	if p.Clause == "" || len(p.Covers) == 0 || slices.Contains(p.Covers, p.Clause) {
-		return nil
-	}
-	return []string{fmt.Sprintf("covers: expected to be decided under one of %v, came %s", p.Covers, p.Clause)}
 }
 
 // played is a transfer as far as the policy knows of one.
@@ -105,12 +113,14 @@ func (b *Book) submit(c *Case) (*played, error) {
 		ev.RecordedBy = c.From
 		t.said(k.Role, k.Position, ev)
 	}
+	if doc.Envelope.OnwardOf != "" {
+		t.onward = &policy.Onward{} // of a transfer that is not on record, unless the case says by which it came
+	}
 	if c.Received != nil {
 		first, err := b.submit(c.Received)
 		if err != nil {
 			return nil, fmt.Errorf("what it passes on: %w", err)
 		}
-		t.onward = &policy.Onward{}
 		if first.decision.Outcome.Permits() && c.Received.To == c.From {
 			t.onward.Flow = first.decision.Flow
 		}
@@ -218,22 +228,6 @@ func (t *played) answer() (Answer, error) {
 	var err error
 	a.Dataset, err = dataset.Cut(t.doc, parts)
 	return a, err
-}
-
-// Passed reports whether everything came as it was expected.
-func (p *Played) Passed() bool { return len(p.Differences) == 0 }
-
-// PlayAll plays cases in their order.
-func (b *Book) PlayAll(cases []*Case) ([]Played, error) {
-	var all []Played
-	for _, c := range cases {
-		p, err := b.Play(c)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	return all, nil
 }
 
 // codesOf lists the codes of reasons, each once, in alphabetical order.

@@ -288,6 +288,8 @@ func TestARestrictionHoldsUntilItIsLifted(t *testing.T) {
 		{"it will be lifted tomorrow", []consent.Event{event("1", consent.Restricted, hour), event("2", consent.RestrictionLifted, -24*hour)}, true, true},
 		{"the sender lifted what the recipient recorded",
 			[]consent.Event{event("1", consent.Restricted, 2*hour, by(ageUK)), event("2", consent.RestrictionLifted, hour)}, false, false},
+		{"the recipient lifted what it recorded",
+			[]consent.Event{event("1", consent.Restricted, 2*hour, by(ageUK)), event("2", consent.RestrictionLifted, hour, by(ageUK))}, false, false},
 		{"the recipient cannot lift what the sender recorded",
 			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour, by(ageUK))}, true, true},
 		{"it was lifted towards somebody else",
@@ -296,6 +298,8 @@ func TestARestrictionHoldsUntilItIsLifted(t *testing.T) {
 			[]consent.Event{event("1", consent.Restricted, 2*hour, naming("contact", "health")), event("2", consent.RestrictionLifted, hour, naming("health"))}, true, false},
 		{"a restriction of everything is not lifted in part",
 			[]consent.Event{event("1", consent.Restricted, 2*hour), event("2", consent.RestrictionLifted, hour, naming("health"))}, true, true},
+		{"two are in force, by the sender and by the recipient",
+			[]consent.Event{event("1", consent.Restricted, hour, naming("health")), event("2", consent.Restricted, 2*hour, naming("contact"), by(ageUK))}, true, true},
 		{"one of two was lifted",
 			[]consent.Event{event("1", consent.Restricted, 3*hour), event("2", consent.RestrictionLifted, 2*hour), event("3", consent.Restricted, hour, naming("health"))},
 			false, true},
@@ -309,6 +313,11 @@ func TestARestrictionHoldsUntilItIsLifted(t *testing.T) {
 			s := consent.At(tt.events, scope, noon)
 			if s.Restricts(&contact) != tt.contact || s.Restricts(&health) != tt.health {
 				t.Errorf("contact restricted: %t, health restricted: %t, by %+v", s.Restricts(&contact), s.Restricts(&health), s.Restricted)
+			}
+			backwards := slices.Clone(tt.events)
+			slices.Reverse(backwards)
+			if diff := cmp.Diff(s, consent.At(backwards, scope, noon)); diff != "" {
+				t.Errorf("in another order (-first +second):\n%s", diff)
 			}
 			s.Restricted = nil
 			without := slices.DeleteFunc(slices.Clone(tt.events), func(e consent.Event) bool {
@@ -352,11 +361,11 @@ func TestCovers(t *testing.T) {
 func TestParse(t *testing.T) {
 	const message = `{"contract": "consent/1", "message_id": "m-1", "subject": {"identifiers": []}, "state": "given",
 		"purpose": "referral.service", "service": "hertswise", "recipients": ["hils"], "categories": ["health"], "explicit": true,
-		"method": "verbal-witnessed", "authority": "self", "at": "2026-06-01T13:00:00+01:00", "expires_at": "2027-06-01T00:00:00Z"}`
+		"method": "verbal-witnessed", "authority": "self", "at": "2026-06-01T13:00:00.1234567+01:00", "expires_at": "2027-06-01T00:00:00Z"}`
 	want := consent.Event{
 		State: consent.Given, Purpose: "referral.service", Service: "hertswise", Recipients: []transfer.PartnerID{"hils"},
 		Categories: []contracts.Category{"health"}, Explicit: true, Method: "verbal-witnessed", Authority: "self",
-		At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), ExpiresAt: time.Date(2027, 6, 1, 0, 0, 0, 0, time.UTC),
+		At: time.Date(2026, 6, 1, 12, 0, 0, 123456000, time.UTC), ExpiresAt: time.Date(2027, 6, 1, 0, 0, 0, 0, time.UTC),
 	}
 	got, err := consent.Parse([]byte(message))
 	if err != nil {

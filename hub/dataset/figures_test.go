@@ -121,6 +121,12 @@ func TestASmallCellCannotBeWorkedOutFromTheRest(t *testing.T) {
 			`[20 suppressed 0 suppressed]`,
 		},
 		{
+			"people may have several conditions, and the total stays",
+			`[{"name":"cared-for","count":20},{"name":"cared-for","dimensions":{"condition":"cancer"},"count":3},
+			  {"name":"cared-for","dimensions":{"condition":"frailty"},"count":22},{"name":"cared-for","dimensions":{"condition":"dementia"},"count":25}]`,
+			`[20 suppressed suppressed 25]`,
+		},
+		{
 			"without a total there is nothing to subtract from",
 			`[{"name":"carers","dimensions":{"carer_type":"young"},"count":3},{"name":"carers","dimensions":{"carer_type":"adult"},"count":17}]`,
 			`[suppressed 15]`,

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"referralhub/hub/consent"
 	"referralhub/hub/delivery"
 	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -46,6 +48,8 @@ type commit struct {
 	people    map[transfer.TransferID][]store.TransferSubject
 	salts     map[transfer.SubjectID][32]byte
 	events    map[transfer.SubjectID][]consent.Event
+	rulings   map[transfer.TransferID][]policy.Ruling
+	ruled     map[hash]bool // rulings by their ids
 	payloads  map[transfer.TransferID]store.Payload
 	openOf    map[transfer.SubjectID][]transfer.TransferID
 
@@ -54,6 +58,7 @@ type commit struct {
 	erase   []transfer.TransferID
 	done    []transfer.TransferID
 	deferAt []store.Outbox
+	work    map[store.WorkKey]*store.Work // what became of work for people; nil when it is done
 	leaves  [][]byte
 	about   []transfer.TransferID
 	publish []bus.Message
@@ -72,7 +77,10 @@ func newCommit(x *Exchange) *commit {
 		people:    map[transfer.TransferID][]store.TransferSubject{},
 		salts:     map[transfer.SubjectID][32]byte{},
 		events:    map[transfer.SubjectID][]consent.Event{},
+		rulings:   map[transfer.TransferID][]policy.Ruling{},
+		ruled:     map[hash]bool{},
 		payloads:  map[transfer.TransferID]store.Payload{},
+		work:      map[store.WorkKey]*store.Work{},
 		openOf:    map[transfer.SubjectID][]transfer.TransferID{},
 		changes:   map[transfer.TransferID]*store.Change{},
 	}
@@ -126,6 +134,19 @@ func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) erro
 	for _, j := range got.People {
 		if !slices.Contains(c.people[j.Transfer], j) {
 			c.people[j.Transfer] = append(c.people[j.Transfer], j)
+		}
+	}
+	for _, r := range got.Rulings {
+		if c.ruled[r.ID] {
+			continue
+		}
+		c.ruled[r.ID] = true
+		var ruling policy.Ruling
+		if err := json.Unmarshal(r.Body, &ruling); err != nil {
+			return fmt.Errorf("read a ruling about %s: %w", r.Transfer, err)
+		}
+		if ruling.Act != ledger.Reviewed { // which changes nothing
+			c.rulings[r.Transfer] = append(c.rulings[r.Transfer], ruling)
 		}
 	}
 	for _, p := range got.Payloads {
@@ -200,6 +221,7 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 	if err := c.appendLog(ctx, tx); err != nil {
 		return err
 	}
+	over := c.settleWork()
 	if err := tx.Insert(ctx, &c.insert); err != nil {
 		return fmt.Errorf("insert: %w", err)
 	}
@@ -211,6 +233,11 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 		slices.SortFunc(changes, func(a, b store.Change) int { return compare(a.ID, b.ID) })
 		if err := tx.Update(ctx, changes); err != nil {
 			return fmt.Errorf("update transfers: %w", err)
+		}
+	}
+	if len(c.work) > 0 {
+		if err := tx.WorkDone(ctx, over, c.at); err != nil {
+			return fmt.Errorf("take work off the queues: %w", err)
 		}
 	}
 	if len(c.erase) > 0 {
@@ -260,11 +287,17 @@ func (c *commit) leafUnder(key transfer.TransferID, l *ledger.Leaf) int64 {
 	return c.x.tree.Size() + int64(len(c.leaves)) - 1
 }
 
-// move changes the state of a transfer. A second move in the same commit starts from where the first began.
+// move changes the state of a transfer, if it may become that.
 func (c *commit) move(t *store.Transfer, to transfer.State, flow string, releaseLeaf int64) error {
 	if !t.State.CanBecome(to) {
 		return &StateError{Transfer: t.ID, State: t.State, Asked: string(to)}
 	}
+	c.moved(t, to, flow, releaseLeaf)
+	return nil
+}
+
+// moved changes the state of a transfer. A second move in the same commit starts from where the first began.
+func (c *commit) moved(t *store.Transfer, to transfer.State, flow string, releaseLeaf int64) {
 	ch := c.changes[t.ID]
 	if ch == nil {
 		ch = &store.Change{ID: t.ID, From: t.State, ReleaseLeaf: -1}
@@ -278,7 +311,6 @@ func (c *commit) move(t *store.Transfer, to transfer.State, flow string, release
 		ch.ReleaseLeaf, t.ReleaseLeaf = releaseLeaf, releaseLeaf
 	}
 	t.State, t.UpdatedAt = to, c.at
-	return nil
 }
 
 // subjects gives the people known by any of the identifiers, each once.

@@ -139,58 +139,57 @@ func (r *recordConsent) judge(c *commit) error {
 	}
 	for _, subject := range known {
 		for _, id := range c.openOf[subject] {
-			if err := r.revisit(c, id); err != nil {
-				return err
-			}
+			r.revisit(c, id)
 		}
 	}
 	return nil
 }
 
-// revisit decides an open transfer again. One that may still go stays where it is: its release decides what of it.
-func (r *recordConsent) revisit(c *commit, id transfer.TransferID) error {
+// revisit decides an open transfer again. One that may still go stays where it is: its release decides what of it. Whatever is wrong with
+// the transfer, the event is recorded: what somebody said must not be lost because of it, and its release sees it.
+func (r *recordConsent) revisit(c *commit, id transfer.TransferID) {
 	t := c.transfers[id]
-	p, sealed := c.payloads[id]
-	if t == nil || !sealed || t.Sender != r.by.Partner && t.Recipient != r.by.Partner {
-		return nil
+	if t == nil || t.Sender != r.by.Partner && t.Recipient != r.by.Partner {
+		return
 	}
 	if t.State != transfer.Queued && t.State != transfer.Held && t.State != transfer.Released {
-		return nil // an operation before this one in the same commit has ended it
+		return // an operation before this one in the same commit has ended it
 	}
-	stored, err := r.x.unpack(p)
+	if _, sealed := c.payloads[id]; !sealed || !c.knowsAll(id) {
+		return // nothing of it can be released
+	}
+	k, err := c.reopen(t)
 	if err != nil {
-		return err
+		r.x.cfg.Log.Error("a consent event was recorded, and an open transfer could not be decided again", "transfer_id", id, "err", err)
+		return
 	}
-	people, err := c.subjectsOf(t, stored)
-	if err != nil {
-		return err
-	}
-	d := c.decide(t, stored.doc.Contract, undertakingOf(t), people)
+	d := c.decide(k.request, k.people)
 	switch {
-	case d.Outcome.Permits() && t.State == transfer.Held:
-		if err := c.move(t, transfer.Queued, d.Agreement.Flow, -1); err != nil {
-			return err
-		}
-		l := c.leafOf(ledger.KindDecision, actorOf(r.by), t, &d, people)
-		l.State = transfer.Queued
-		c.leaf(l)
-		c.enqueue(t)
+	case d.Outcome.Permits() && t.State == transfer.Held && k.readable:
+		c.resume(actorOf(r.by), t, &d, k.people)
 		r.done.Resumed = append(r.done.Resumed, id)
 	case d.Outcome.Permits(), d.Outcome == transfer.Hold && t.State == transfer.Held:
 		// nothing changes
 	default:
-		if _, err := c.withdraw(actorOf(r.by), t, &d, people); err != nil {
-			return err
-		}
+		c.withdraw(actorOf(r.by), t, &d, k.people)
 		r.done.Stopped = append(r.done.Stopped, id)
 	}
-	return nil
 }
 
-// undertakingOf gives the referrer's assertion back as far as a stored transfer keeps it.
-func undertakingOf(t *store.Transfer) *contracts.Undertaking {
-	if t.Undertaking == "" {
-		return nil
-	}
-	return &contracts.Undertaking{Basis: t.Undertaking}
+// resume queues what was held, on a decision that permits it.
+func (c *commit) resume(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
+	c.moved(t, transfer.Queued, d.clause(), -1)
+	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
+	l.State = transfer.Queued
+	c.workOf(t, d, c.leaf(l))
+	c.enqueue(t)
+	return l
+}
+
+// knowsAll reports whether nobody in a transfer has been erased. Of somebody who has been, no leaf can be written, and so nothing released.
+func (c *commit) knowsAll(id transfer.TransferID) bool {
+	return !slices.ContainsFunc(c.people[id], func(j store.TransferSubject) bool {
+		_, known := c.salts[j.Subject]
+		return !known
+	})
 }

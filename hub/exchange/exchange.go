@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -265,8 +266,15 @@ func (e *faultError) Unwrap() error { return e.error }
 // answered reports whether err is an answer to whoever asked rather than a fault of the hub.
 func answered(err error) bool {
 	var state *StateError
-	return errors.As(err, &state) || errors.Is(err, ErrOtherBody) || errors.Is(err, ErrNotYours) || errors.Is(err, ErrNoRoom)
+	var role *RoleError
+	var stale *StaleError
+	if errors.As(err, &state) || errors.As(err, &role) || errors.As(err, &stale) {
+		return true
+	}
+	return slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })
 }
+
+var answers = []error{ErrOtherBody, ErrNotYours, ErrNoRoom, ErrNoException, ErrReviewed}
 
 // StateError says that a transfer is not in a state that allows what was asked.
 type StateError struct {

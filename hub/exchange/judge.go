@@ -2,8 +2,10 @@ package exchange
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"referralhub/contracts"
 	"referralhub/hub/consent"
@@ -15,24 +17,54 @@ import (
 	"referralhub/hub/transfer"
 )
 
-// facts are what a decision needs to know of the people in a stored dataset and cannot read there, because it was cut away. They
-// are sealed with the dataset.
+// facts are what a decision needs to know of a message and cannot read in a stored dataset, because it was cut away. They are sealed with
+// the dataset, so that a release decides on the same case as the first decision did.
 type facts struct {
-	Type   transfer.MessageType `json:"type"`
-	People []personFacts        `json:"people"` // in the order of the dataset
+	Type        transfer.MessageType   `json:"type"`
+	People      []personFacts          `json:"people"` // everybody in the message, in its order
+	Undertaking *contracts.Undertaking `json:"undertaking,omitempty"`
+	Exception   *contracts.Exception   `json:"exception,omitempty"`
+	Demand      *contracts.Demand      `json:"demand,omitempty"`
+	Demanded    []string               `json:"demanded,omitempty"` // its items by name: a later contract may number them otherwise
+	Secondary   *contracts.Secondary   `json:"secondary,omitempty"`
+	Review      *contracts.Review      `json:"review,omitempty"`
+	Conditions  map[string]bool        `json:"conditions,omitempty"`
+	Onward      string                 `json:"onward,omitempty"` // as in the leaf: a clause, or ledger.NotReceived
 }
 
 type personFacts struct {
-	Role      transfer.Role `json:"role"`
-	Position  int           `json:"position"` // in the message as sent
-	Born      string        `json:"born,omitempty"`
-	Ambiguous bool          `json:"ambiguous,omitempty"`
+	Role      transfer.Role     `json:"role"`
+	Position  int               `json:"position"` // in the message as sent
+	Born      string            `json:"born,omitempty"`
+	Values    map[string]string `json:"facts,omitempty"`   // contracts.Subject.Facts
+	Noticed   []string          `json:"noticed,omitempty"` // items by name
+	Ambiguous bool              `json:"ambiguous,omitempty"`
+	Kept      bool              `json:"kept,omitempty"` // something about them is in the dataset
+}
+
+// factsOf gives what a decision of this request needs later.
+func factsOf(r *policy.Request, people []subject) facts {
+	f := facts{
+		Type: r.Contract.Type, Undertaking: r.Undertaking, Exception: r.Exception, Demand: r.Demand, Secondary: r.Secondary, Review: r.Review,
+		Conditions: r.Conditions, Onward: onwardText(r.Onward),
+	}
+	if r.Demand != nil {
+		f.Demanded = r.Contract.Names(r.Demand.Items)
+	}
+	for i, p := range people {
+		if noticed := r.Subjects[i].Noticed; !noticed.Empty() {
+			p.Noticed = r.Contract.Names(noticed)
+		}
+		f.People = append(f.People, p.personFacts)
+	}
+	return f
 }
 
 // contents is a stored payload, opened.
 type contents struct {
 	facts   facts
 	doc     *contracts.Document
+	who     []int // for each subject of doc, whose it is among the people of the facts
 	dataset []byte
 	nonce   [32]byte
 }
@@ -68,38 +100,140 @@ func (x *Exchange) unpack(p store.Payload) (*contents, error) {
 	if out.doc, err = contract.ParseDataset(data); err != nil {
 		return nil, fmt.Errorf("the dataset of %s: %w", p.Transfer, err)
 	}
+	if out.who, err = whoIsWho(out); err != nil {
+		return nil, fmt.Errorf("the dataset of %s: %w", p.Transfer, err)
+	}
+	return out, nil
+}
+
+// whoIsWho finds the people of a dataset among those of the facts. The dataset keeps the order of the message, so the k-th person of a role in
+// one is the k-th kept of that role in the other.
+func whoIsWho(s *contents) ([]int, error) {
+	byRole := map[transfer.Role][]int{}
+	for i, f := range s.facts.People {
+		if f.Kept {
+			byRole[f.Role] = append(byRole[f.Role], i)
+		}
+	}
+	out := make([]int, len(s.doc.Subjects))
+	for i, ds := range s.doc.Subjects {
+		left := byRole[ds.Role]
+		if len(left) == 0 {
+			return nil, fmt.Errorf("a %s of it is not among its people", ds.Role)
+		}
+		out[i], byRole[ds.Role] = left[0], left[1:]
+	}
 	return out, nil
 }
 
 // subject is a person of a message together with who the hub knows them to be.
 type subject struct {
 	personFacts
-	id    transfer.SubjectID
-	items contracts.ItemSet
+	id transfer.SubjectID
 }
 
-// subjectsOf joins the people of a stored dataset with their pseudonyms. The dataset keeps the order of the message, so the k-th
-// person of a role in one is the k-th of that role in the other.
-func (c *commit) subjectsOf(t *store.Transfer, s *contents) ([]subject, error) {
-	byRole := map[transfer.Role][]personFacts{}
-	for _, f := range s.facts.People {
-		byRole[f.Role] = append(byRole[f.Role], f)
+// peopleOf joins the people of a message with the pseudonyms that belong to their identifiers.
+func (c *commit) peopleOf(doc *contracts.Document, hashes [][]hash) []subject {
+	people := make([]subject, len(doc.Subjects))
+	for i, ds := range doc.Subjects {
+		id, ambiguous := c.person(hashes[i])
+		people[i] = subject{personFacts{Role: ds.Role, Position: ds.Position, Born: ds.Born, Values: ds.Facts, Ambiguous: ambiguous}, id}
 	}
-	out := make([]subject, len(s.doc.Subjects))
-	for i, ds := range s.doc.Subjects {
-		left := byRole[ds.Role]
-		if len(left) == 0 {
-			return nil, fmt.Errorf("transfer %s: a %s of the dataset is not among its people", t.ID, ds.Role)
-		}
-		out[i] = subject{personFacts: left[0], items: ds.Items}
-		byRole[ds.Role] = left[1:]
+	return people
+}
+
+// known gives the people of a stored transfer their pseudonyms.
+func (c *commit) known(t *store.Transfer, facts []personFacts) []subject {
+	out := make([]subject, len(facts))
+	for i, f := range facts {
+		out[i].personFacts = f
 		for _, j := range c.people[t.ID] {
-			if j.Role == out[i].Role && j.Position == out[i].Position {
+			if j.Role == f.Role && j.Position == f.Position {
 				out[i].id = j.Subject
 			}
 		}
 	}
+	return out
+}
+
+// requestOf puts the case of a stored transfer once more: what is left of the message, and all else as it was recorded. Only ages are
+// those of today.
+func (c *commit) requestOf(t *store.Transfer, s *contents) (policy.Request, []subject, error) {
+	f, contract := &s.facts, s.doc.Contract
+	r := c.requestFor(t, contract)
+	r.Undertaking, r.Exception, r.Secondary, r.Review, r.Conditions = f.Undertaking, f.Exception, f.Secondary, f.Review, f.Conditions
+	r.Onward = c.onwardBy(f.Onward)
+	var err error
+	if f.Demand != nil {
+		demand := *f.Demand
+		if demand.Items, err = itemSet(contract, f.Demanded); err != nil {
+			return r, nil, fmt.Errorf("transfer %s: %w", t.ID, err)
+		}
+		r.Demand = &demand
+	}
+	r.Subjects = make([]policy.Subject, len(f.People))
+	for i, p := range f.People {
+		r.Subjects[i] = policy.Subject{Role: p.Role, Position: p.Position, Facts: policy.FactsOf(p.Role, p.Values, p.Born, c.at)}
+		if r.Subjects[i].Noticed, err = itemSet(contract, p.Noticed); err != nil {
+			return r, nil, fmt.Errorf("transfer %s: %w", t.ID, err)
+		}
+	}
+	for i, ds := range s.doc.Subjects {
+		r.Subjects[s.who[i]].Items = ds.Items
+	}
+	return r, c.known(t, f.People), nil
+}
+
+func (c *commit) requestFor(t *store.Transfer, contract *contracts.Contract) policy.Request {
+	return policy.Request{
+		Sender: t.Sender, Recipient: t.Recipient, Contract: contract, Purpose: t.Purpose, Service: t.Service, At: c.at, Rulings: c.rulings[t.ID],
+	}
+}
+
+func itemSet(contract *contracts.Contract, names []string) (contracts.ItemSet, error) {
+	var out contracts.ItemSet
+	for _, name := range names {
+		item, known := contract.Lookup(name)
+		if !known {
+			return out, fmt.Errorf("%s has no item %s", contract.Type, name)
+		}
+		out = out.With(item.Index)
+	}
 	return out, nil
+}
+
+// reopened is the case of an open transfer.
+type reopened struct {
+	request  policy.Request
+	people   []subject
+	readable bool // its payload
+}
+
+// reopen puts the case of an open transfer once more. Where its payload cannot be opened, because the key that sealed it is not here or not
+// here yet, the case is what the leaf of the first decision says of it: that is enough to stop it, and nothing can be sent.
+func (c *commit) reopen(t *store.Transfer) (reopened, error) {
+	stored, err := c.x.unpack(c.payloads[t.ID])
+	if err == nil {
+		r, people, err := c.requestOf(t, stored)
+		return reopened{r, people, true}, err
+	}
+	c.x.cfg.Log.Error("a payload cannot be opened; its transfer is decided by the log", "transfer_id", t.ID, "err", err)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	l, err := c.x.leafAt(ctx, t.Log, t.DecisionLeaf)
+	if err != nil {
+		return reopened{}, err
+	}
+	r, err := replay.Request(l, replay.NewHistory(c.index))
+	if err != nil {
+		return reopened{}, fmt.Errorf("the decision about %s: %w", t.ID, err)
+	}
+	r.At, r.Rulings = c.at, c.rulings[t.ID]
+	facts := make([]personFacts, len(r.Subjects))
+	for i, s := range r.Subjects {
+		facts[i] = personFacts{Role: s.Role, Position: s.Position}
+	}
+	return reopened{r, c.known(t, facts), false}, nil
 }
 
 // decided is a decision and what it was made on: the log has both.
@@ -108,20 +242,26 @@ type decided struct {
 	request policy.Request
 }
 
-// decide puts the case of one transfer to the policy.
-func (c *commit) decide(t *store.Transfer, contract *contracts.Contract, undertaking *contracts.Undertaking, people []subject) decided {
-	r := policy.Request{
-		Sender: t.Sender, Recipient: t.Recipient, Contract: contract,
-		Purpose: t.Purpose, Service: t.Service, Undertaking: undertaking, At: c.at,
-		Subjects: make([]policy.Subject, len(people)),
+// clause is what the decision was made under; empty for an exception, and where there is none.
+func (d *decided) clause() string {
+	if d.Agreement == nil {
+		return ""
 	}
+	return d.Agreement.Flow
+}
+
+// decide puts a case to the policy, with what people have said to its sender or its recipient: what they told others does not count for it.
+func (c *commit) decide(r policy.Request, people []subject) decided {
 	for i, p := range people {
-		r.Subjects[i] = policy.Subject{
-			Role: p.Role, Position: p.Position, Items: p.items, Events: c.events[p.id],
-			Facts: policy.FactsOf(p.Role, nil, p.Born, c.at),
+		s := &r.Subjects[i]
+		s.Events = nil
+		for _, ev := range c.events[p.id] {
+			if ev.RecordedBy == r.Sender || ev.RecordedBy == r.Recipient {
+				s.Events = append(s.Events, ev)
+			}
 		}
 		if p.Ambiguous {
-			r.Subjects[i].Facts |= policy.IdentifiersDisagree
+			s.Facts |= policy.IdentifiersDisagree
 		}
 	}
 	return decided{policy.Decide(c.index, &r), r}
@@ -133,7 +273,7 @@ func (c *commit) parts(t *store.Transfer, d *decided, pick func(*policy.SubjectD
 	for i := range d.Subjects {
 		out[i].Items = pick(&d.Subjects[i])
 		if d.Flow != nil {
-			out[i].Transform = d.Flow.Transform
+			out[i].Transform, out[i].Figures = d.Flow.Transform, dataset.Figures(d.Flow.Figures)
 		}
 		out[i].Pseudonym = func(scheme, value string) string {
 			if scheme == caseNumber {
@@ -158,14 +298,9 @@ func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer,
 	if a := d.Agreement; a != nil {
 		l.Agreement = &ledger.Agreement{ID: a.ID, Version: a.Version, Digest: a.Digest, Flow: a.Flow}
 	}
-	for _, r := range d.Reasons {
-		l.Reasons = append(l.Reasons, ledger.Reason{
-			Code: string(r.Code), Gate: r.Gate, Detail: r.Detail, Remedy: r.Remedy, Clause: r.Clause, Source: r.Source,
-			Role: r.Role, Items: r.Items,
-		})
-	}
+	l.Reasons = reasonsOf(d)
 	for _, o := range d.Obligations {
-		if !o.By.IsZero() { // the others come with every permit
+		if ordinary[o.Code] != o.Who {
 			l.Obligations = append(l.Obligations, ledger.Obligation{Code: o.Code, Who: o.Who, By: o.By})
 		}
 	}
@@ -180,8 +315,24 @@ func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer,
 		}
 		l.Subjects = append(l.Subjects, line)
 	}
-	replay.WriteInputs(l, &d.request)
+	replay.WriteInputs(l, &d.request, c.index)
 	return l
+}
+
+// ordinary is what every permit obliges whom to: leaves do not repeat it.
+var ordinary = map[string]string{
+	"log": "hub", "stamp": "hub", "register-recipient": "hub", "no-onward-sharing": "recipient", "confirm": "recipient", "inform": "recipient",
+}
+
+func reasonsOf(d *decided) []ledger.Reason {
+	var out []ledger.Reason
+	for _, r := range d.Reasons {
+		out = append(out, ledger.Reason{
+			Code: string(r.Code), Gate: r.Gate, Detail: r.Detail, Remedy: r.Remedy, Clause: r.Clause, Source: r.Source,
+			Role: r.Role, Items: r.Items,
+		})
+	}
+	return out
 }
 
 func actorOf(by Principal) ledger.Actor { return ledger.Actor{Partner: by.Partner, System: by.System} }

@@ -48,14 +48,15 @@ type Acknowledged struct {
 
 // AcknowledgeAll records receipts together, in their order. Each stands for itself.
 func (x *Exchange) AcknowledgeAll(ctx context.Context, by Principal, receipts []Acknowledgement) []Acknowledged {
-	ops := make([]operation, len(receipts))
+	ops, states := make([]operation, len(receipts)), make([]transfer.State, len(receipts))
 	for i, r := range receipts {
-		ops[i] = &acknowledge{by: by, id: r.Transfer, receipt: r.Receipt, to: receiptStates[r.Receipt.Status]}
+		states[i] = receiptStates[r.Receipt.Status]
+		ops[i] = &acknowledge{by: by, id: r.Transfer, receipt: r.Receipt, to: states[i]}
 	}
 	out := make([]Acknowledged, len(receipts))
 	for i, err := range x.doAll(ctx, ops) {
 		if out[i].Err = err; err == nil {
-			out[i].State = receiptStates[receipts[i].Receipt.Status]
+			out[i].State = states[i]
 		}
 	}
 	return out
@@ -283,6 +284,9 @@ func (e *expire) judge(c *commit) error {
 	c.erase, c.done = append(c.erase, t.ID), append(c.done, t.ID)
 	if !t.State.CanBecome(transfer.Expired) {
 		return nil
+	}
+	if t.State == transfer.Held {
+		c.workDone(t.ID, store.Holds)
 	}
 	if err := c.move(t, transfer.Expired, "", -1); err != nil {
 		return err

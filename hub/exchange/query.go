@@ -26,22 +26,23 @@ type Considered struct {
 // as if they had been recorded.
 func (x *Exchange) Consider(ctx context.Context, by Principal, doc *contracts.Document) ([]Considered, error) {
 	c := newCommit(x)
-	people := make([]subject, len(doc.Subjects))
+	hashes := make([][]hash, len(doc.Subjects))
 	for i, ds := range doc.Subjects {
-		hashes := x.identifierHashes(by.Partner, ds.Identifiers)
-		rows, err := x.cfg.Store.SubjectsByIdentifier(ctx, hashes)
+		hashes[i] = x.identifierHashes(by.Partner, ds.Identifiers)
+		rows, err := x.cfg.Store.SubjectsByIdentifier(ctx, hashes[i])
 		if err != nil {
 			return nil, fmt.Errorf("read identifiers: %w", err)
 		}
 		for _, r := range rows {
 			c.subjectOf[r.Hash] = r.Subject
 		}
-		id, ambiguous := c.person(hashes)
-		people[i] = subject{
-			personFacts: personFacts{Role: ds.Role, Position: ds.Position, Born: ds.Born, Ambiguous: ambiguous},
-			id:          id, items: ds.Items,
+	}
+	people := c.peopleOf(doc, hashes)
+	for _, p := range people {
+		if c.events[p.id] != nil {
+			continue // in the message twice
 		}
-		stored, err := x.cfg.Store.Consents(ctx, []transfer.SubjectID{id})
+		stored, err := x.cfg.Store.Consents(ctx, []transfer.SubjectID{p.id})
 		if err != nil {
 			return nil, fmt.Errorf("read consents: %w", err)
 		}
@@ -62,9 +63,14 @@ func (x *Exchange) Consider(ctx context.Context, by Principal, doc *contracts.Do
 		}
 	}
 	out := make([]Considered, len(doc.Envelope.Recipients))
-	for i, r := range doc.Envelope.Recipients {
-		t := store.Transfer{Sender: by.Partner, Recipient: r, Type: doc.Contract.Type, Purpose: doc.Envelope.Purpose, Service: doc.Envelope.Service}
-		out[i] = Considered{Recipient: r, Decision: c.decide(&t, doc.Contract, doc.Undertaking, people).Decision}
+	onward, err := x.onward(ctx, by.Partner, doc.Envelope.OnwardOf)
+	if err != nil {
+		return nil, err
+	}
+	for i, to := range doc.Envelope.Recipients {
+		r := policy.NewRequest(c.index, by.Partner, to, doc, c.at)
+		r.Onward = onward
+		out[i] = Considered{Recipient: to, Decision: c.decide(r, people).Decision}
 	}
 	return out, nil
 }

@@ -116,18 +116,18 @@ func (r *release) judge(c *commit) error {
 	if err != nil {
 		return err
 	}
-	people, err := c.subjectsOf(t, stored)
+	request, people, err := c.requestOf(t, stored)
 	if err != nil {
 		return err
 	}
-	d := c.decide(t, stored.doc.Contract, undertakingOf(t), people)
+	d := c.decide(request, people)
 	if !d.Outcome.Permits() {
-		l, err := c.withdraw(r.actor, t, &d, people)
-		if err != nil {
-			return err
-		}
+		l := c.withdraw(r.actor, t, &d, people)
 		r.stopped = &StoppedError{Transfer: t.ID, State: t.State, Decision: l}
 		return nil
+	}
+	if !c.at.Before(t.ExpiresAt) {
+		return &StateError{Transfer: t.ID, State: transfer.Expired, Asked: "collected"} // the sweeper ends it
 	}
 	if r.dataset, err = c.datasetOf(t, stored, &d); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (r *release) judge(c *commit) error {
 	l.Payload = seal.Digest(stored.nonce, r.dataset)
 	r.leaf, r.flow, r.nonce = l, d.Flow, stored.nonce
 	r.index = c.leaf(l)
-	if err := c.move(t, transfer.Released, d.Agreement.Flow, r.index); err != nil {
+	if err := c.move(t, transfer.Released, d.clause(), r.index); err != nil {
 		return err
 	}
 	if !t.Push {
@@ -157,11 +157,11 @@ func (r *release) takeRoom(n int) {
 // datasetOf gives what may go now: the stored bytes, or less. A transform has been done when the message was accepted, so only
 // items that have since been lost are cut.
 func (c *commit) datasetOf(t *store.Transfer, s *contents, d *decided) ([]byte, error) {
-	parts := make([]dataset.Part, len(d.Subjects))
+	parts := make([]dataset.Part, len(s.doc.Subjects))
 	whole := true
-	for i := range d.Subjects {
-		parts[i].Items = d.Subjects[i].Items
-		whole = whole && s.doc.Subjects[i].Items.Minus(d.Subjects[i].Items).Empty()
+	for i := range parts {
+		parts[i].Items = d.Subjects[s.who[i]].Items
+		whole = whole && s.doc.Subjects[i].Items.Minus(parts[i].Items).Empty()
 	}
 	if whole {
 		return s.dataset, nil
@@ -173,9 +173,9 @@ func (c *commit) datasetOf(t *store.Transfer, s *contents, d *decided) ([]byte, 
 	return data, nil
 }
 
-// withdraw takes back a transfer that a fresh decision does not permit. A refusal ends it and destroys its payload; a hold keeps it
+// withdraw takes back an open transfer that a fresh decision does not permit. A refusal ends it and destroys its payload; a hold keeps it
 // for a person, unless it has been released before: then it ends too.
-func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) (*ledger.Leaf, error) {
+func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
 	to := transfer.Stopped
 	switch {
 	case t.State == transfer.Queued && d.Outcome == transfer.Hold:
@@ -183,17 +183,26 @@ func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, d *decided, peo
 	case t.State == transfer.Held:
 		to = transfer.Refused
 	}
-	if err := c.move(t, to, "", -1); err != nil {
-		return nil, err
-	}
+	c.moved(t, to, "", -1)
 	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
 	l.State = to
-	c.leaf(l)
+	shorten(l)
+	c.workOf(t, d, c.leaf(l))
 	c.done = append(c.done, t.ID)
 	if to != transfer.Held {
 		c.erase = append(c.erase, t.ID)
 	}
-	return l, nil
+	return l
+}
+
+// shorten leaves the words out of a leaf that would not fit into the log with them: that something is stopped must not fail for that.
+func shorten(l *ledger.Leaf) {
+	if len(l.AppendTo(nil)) <= ledger.MaxLeafBytes {
+		return
+	}
+	for i := range l.Reasons {
+		l.Reasons[i].Detail, l.Reasons[i].Remedy, l.Reasons[i].Items = "", "", nil
+	}
 }
 
 func (r *release) disclosure() delivery.Disclosure {
@@ -210,7 +219,9 @@ func (r *release) disclosure() delivery.Disclosure {
 		d.LawfulBasis = delivery.LawfulBasis{Article6: f.Basis.Article6, Article9: f.Basis.Article9, Schedule1: f.Basis.Schedule1}
 	}
 	for _, s := range r.leaf.Subjects {
-		d.Consents = append(d.Consents, s.Consents...)
+		if len(s.Items) > 0 { // of somebody of whom nothing goes the recipient learns nothing
+			d.Consents = append(d.Consents, s.Consents...)
+		}
 	}
 	d.Log = delivery.LogRef{Origin: r.x.cfg.Origin, Index: r.index}
 	return d

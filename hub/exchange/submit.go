@@ -15,6 +15,7 @@ import (
 	"referralhub/hub/consent"
 	"referralhub/hub/dataset"
 	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 )
@@ -52,6 +53,10 @@ func (x *Exchange) Submit(ctx context.Context, by Principal, doc *contracts.Docu
 			return Submitted{}, fmt.Errorf("read consent of the message: %w", err)
 		}
 		op.events = append(op.events, ev)
+	}
+	var err error
+	if op.onward, err = x.onward(ctx, by.Partner, doc.Envelope.OnwardOf); err != nil {
+		return Submitted{}, err
 	}
 	if err := x.do(ctx, op); err != nil {
 		return Submitted{}, err
@@ -109,6 +114,7 @@ type submit struct {
 	key    store.MessageKey
 	digest []byte
 	hashes [][]hash        // by subject of the document
+	onward *policy.Onward  // nil for the sender's own data
 	events []consent.Event // by consent of the document
 
 	judged []Judged
@@ -150,14 +156,7 @@ func (s *submit) judge(c *commit) error {
 		}
 		return nil
 	}
-	people := make([]subject, len(s.doc.Subjects))
-	for i, ds := range s.doc.Subjects {
-		id, ambiguous := c.person(s.hashes[i])
-		people[i] = subject{
-			personFacts: personFacts{Role: ds.Role, Position: ds.Position, Born: ds.Born, Ambiguous: ambiguous},
-			id:          id, items: ds.Items,
-		}
-	}
+	people := c.peopleOf(s.doc, s.hashes)
 	for i, k := range s.doc.Consents {
 		ev := s.events[i]
 		ev.ID, ev.Subject, ev.RecordedBy = newID(), people[s.indexOf(k)].id, s.by.Partner
@@ -184,20 +183,23 @@ func (s *submit) judgeFor(c *commit, recipient transfer.PartnerID, people []subj
 	if s.doc.Undertaking != nil {
 		t.Undertaking = s.doc.Undertaking.Basis
 	}
-	d := c.decide(&t, s.doc.Contract, s.doc.Undertaking, people)
-	if d.Agreement != nil {
-		t.Flow, t.Push = d.Agreement.Flow, d.Push
-	}
+	r := policy.NewRequest(c.index, t.Sender, t.Recipient, s.doc, c.at)
+	r.Onward = s.onward
+	d := c.decide(r, people)
+	t.Flow, t.Push = d.clause(), d.Push
 	switch {
 	case d.Outcome.Permits():
 		t.State, t.ExpiresAt = transfer.Queued, c.at.Add(s.x.cfg.QueuedFor)
-		if err := c.keep(&t, s.doc, people, c.parts(&t, &d, permitted)); err != nil {
+		if !d.Expires.IsZero() && d.Expires.Before(t.ExpiresAt) {
+			t.ExpiresAt = d.Expires
+		}
+		if err := c.keep(&t, s.doc, &d, people, permitted); err != nil {
 			return err
 		}
 		c.enqueue(&t)
 	case d.Outcome == transfer.Hold:
 		t.State, t.ExpiresAt = transfer.Held, c.at.Add(s.x.cfg.HeldFor)
-		if err := c.keep(&t, s.doc, people, c.parts(&t, &d, covered)); err != nil {
+		if err := c.keep(&t, s.doc, &d, people, covered); err != nil {
 			return err
 		}
 	default:
@@ -206,6 +208,7 @@ func (s *submit) judgeFor(c *commit, recipient transfer.PartnerID, people []subj
 	l := c.leafOf(ledger.KindDecision, actorOf(s.by), &t, &d, people)
 	l.State = t.State
 	t.DecisionLeaf = c.leaf(l)
+	c.workOf(&t, &d, t.DecisionLeaf)
 	for _, p := range people {
 		c.insert.TransferSubjects = append(c.insert.TransferSubjects, store.TransferSubject{
 			Transfer: t.ID, Role: p.Role, Position: p.Position, Subject: p.id,
@@ -218,16 +221,17 @@ func (s *submit) judgeFor(c *commit, recipient transfer.PartnerID, people []subj
 }
 
 // keep seals what may go, and nothing else: the hub is not a case store.
-func (c *commit) keep(t *store.Transfer, doc *contracts.Document, people []subject, parts []dataset.Part) error {
+func (c *commit) keep(t *store.Transfer, doc *contracts.Document, d *decided, people []subject,
+	pick func(*policy.SubjectDecision) contracts.ItemSet,
+) error {
+	parts := c.parts(t, d, pick)
 	data, err := dataset.Cut(doc, parts)
 	if err != nil {
 		return fmt.Errorf("cut the message for %s: %w", t.Recipient, err)
 	}
-	f := facts{Type: doc.Contract.Type}
-	for i, p := range people {
-		if !parts[i].Items.And(doc.Subjects[i].Items).Empty() {
-			f.People = append(f.People, p.personFacts)
-		}
+	f := factsOf(&d.request, people)
+	for i := range f.People {
+		f.People[i].Kept = !parts[i].Items.And(doc.Subjects[i].Items).Empty()
 	}
 	plain, err := pack(f, data)
 	if err != nil {

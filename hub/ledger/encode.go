@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	"referralhub/hub/transfer"
 )
 
 // timeLayout is RFC 3339 in UTC with exactly six digits of a second.
@@ -90,6 +88,7 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 		e.str("party", string(s.Party))
 		e.close()
 	}
+	e.staff(l.Staff)
 	e.str("state", string(l.State))
 	e.subjects(l.Subjects)
 	e.str("transfer", string(l.Transfer))
@@ -289,6 +288,20 @@ func (e *encoder) reasons(rs []Reason) {
 	e.end()
 }
 
+func (e *encoder) staff(ps []Person) {
+	if len(ps) == 0 {
+		return
+	}
+	e.array("staff")
+	for i := range ps {
+		e.element()
+		e.str("id", ps[i].ID)
+		strs(e, "roles", ps[i].Roles)
+		e.close()
+	}
+	e.end()
+}
+
 func (e *encoder) subjects(ss []Subject) {
 	if len(ss) == 0 {
 		return
@@ -371,7 +384,7 @@ func (e *encoder) time(k string, t time.Time) {
 	}
 }
 
-func strs[S string | transfer.PartnerID](e *encoder, k string, vs []S) {
+func strs[S ~string](e *encoder, k string, vs []S) {
 	if len(vs) == 0 {
 		return
 	}

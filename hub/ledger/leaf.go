@@ -59,6 +59,7 @@ type Leaf struct {
 	Secondary   *Secondary
 	Review      *Review
 	Conditions  []Condition // by If
+	Staff       []Person    // of those whom the above and the rulings name, the ones on the sender's register, as it had them
 	Onward      string      // the clause under which the sender received what it passes on, or NotReceived; empty for its own data
 
 	Payload     string       // release: keyed digest of the dataset, "hmac-sha256:<hex>"
@@ -172,6 +173,12 @@ type Review struct {
 type Condition struct {
 	If    string // its source text
 	Holds bool
+}
+
+// Person is a member of staff, by the id of their partner's register entry, and what they may decide.
+type Person struct {
+	ID    string
+	Roles []transfer.StaffRole
 }
 
 // NotReceived stands in Leaf.Onward for what no disclosure to the sender is on record of.

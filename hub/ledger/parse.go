@@ -141,6 +141,8 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.Service = transfer.Service(d.str())
 	case "signature":
 		l.Signature = d.signature()
+	case "staff":
+		d.array(func() { l.Staff = append(l.Staff, d.person()) })
 	case "state":
 		l.State = transfer.State(d.str())
 	case "subjects":
@@ -499,6 +501,20 @@ func (d *decoder) signature() *Signature {
 		}
 	})
 	return s
+}
+
+func (d *decoder) person() (p Person) {
+	d.object(func(key string) {
+		switch key {
+		case "id":
+			p.ID = d.str()
+		case "roles":
+			d.array(func() { p.Roles = append(p.Roles, transfer.StaffRole(d.str())) })
+		default:
+			d.failed = true
+		}
+	})
+	return p
 }
 
 func (d *decoder) subject() (s Subject) {

@@ -30,9 +30,23 @@ type exception struct {
 
 	// condition says whether special-category and offence items of a person go; nil: never.
 	condition func(e *contracts.Exception, p *person, i *contracts.Item) bool
-	// lacks says what is not recorded that this row asks for, beside what every row asks for; empty when all is.
-	lacks func(e *contracts.Exception) (Code, string)
+	// needs is what has to be on record beside what every row asks for.
+	needs []need
 }
+
+// need is something that has to be on record.
+type need struct {
+	what string // in the message's words
+	met  func(e *contracts.Exception) bool
+	code Code // when it is not
+}
+
+var (
+	necessity   = need{"that it is necessary (necessary)", func(e *contracts.Exception) bool { return e.Necessary }, ExceptionNotShown}
+	noOtherWay  = need{"that no less intrusive way exists (no_less_intrusive_way)", func(e *contracts.Exception) bool { return e.NoLessIntrusiveWay }, LessIntrusiveAvailable}
+	noOtherLaw  = need{"that no other basis applies (no_other_basis)", func(e *contracts.Exception) bool { return e.NoOtherBasis }, ExceptionNotShown}
+	lawToReport = need{"the law by which it is reported (law)", func(e *contracts.Exception) bool { return e.Law != "" }, ExceptionNotShown}
+)
 
 // Kinds of data that rows carry.
 var (
@@ -56,7 +70,7 @@ var exceptions = map[string]*exception{
 		row: "E1", source: "001-19, 001-22, Art 6(1)(d), Art 9(2)(c)", code: ExceptionEmergency,
 		to: emergencyServices, by: anybodyThere, carries: toRescue, mayFind: true,
 		condition: func(_ *contracts.Exception, p *person, i *contracts.Item) bool { return p.primary && i.Special }, // see capable
-		lacks:     noOtherWay,
+		needs:     []need{necessity, noOtherWay},
 	},
 	// Somebody else's life: every other basis comes first (rule 001-21).
 	"danger-to-another": {
@@ -65,12 +79,7 @@ var exceptions = map[string]*exception{
 		condition: func(e *contracts.Exception, p *person, i *contracts.Item) bool {
 			return e.Incapable && p.primary && i.Special
 		},
-		lacks: func(e *contracts.Exception) (Code, string) {
-			if !e.NoOtherBasis {
-				return ExceptionNotShown, "that no other basis applies (no_other_basis)"
-			}
-			return noOtherWay(e)
-		},
+		needs: []need{necessity, noOtherWay, noOtherLaw},
 	},
 	// A child or an adult at risk (E3, E3a, E3b).
 	"safeguarding": {
@@ -78,19 +87,14 @@ var exceptions = map[string]*exception{
 		to: []transfer.Kind{transfer.Council, transfer.Police}, by: append([]transfer.StaffRole{transfer.Practitioner}, whoAnswers...),
 		carries: toProtect, mayFind: true, heeds: true,
 		condition: func(e *contracts.Exception, _ *person, _ *contracts.Item) bool { return isLimb(e.Limb) },
-		lacks:     necessity,
+		needs:     []need{necessity},
 	},
 	// A report of fraud, money laundering, terrorism or another crime. Nobody is told (rule 001-17).
 	"crime-report": {
 		row: "E6", source: "001-17, 001-18, Art 6(1)(ea) Annex 1, DPA 2018 Sch 1 para 10", code: ExceptionLegal,
 		to: []transfer.Kind{transfer.Police, transfer.Government, transfer.Regulator}, by: whoAnswers, carries: toReport, mayFind: true,
 		condition: func(_ *contracts.Exception, _ *person, i *contracts.Item) bool { return i.Offence },
-		lacks: func(e *contracts.Exception) (Code, string) {
-			if e.Law == "" {
-				return ExceptionNotShown, "the law by which it is reported (law)"
-			}
-			return necessity(e)
-		},
+		needs:     []need{necessity, lawToReport},
 	},
 	// An authorised clinician or social worker who cannot wait.
 	"break-glass": {
@@ -98,22 +102,8 @@ var exceptions = map[string]*exception{
 		to: []transfer.Kind{transfer.NHS, transfer.Council}, by: []transfer.StaffRole{transfer.Practitioner},
 		carries: toRescue, mayFind: true, heeds: true,
 		condition: func(_ *contracts.Exception, p *person, i *contracts.Item) bool { return p.primary && i.Special },
-		lacks:     necessity,
+		needs:     []need{necessity},
 	},
-}
-
-func necessity(e *contracts.Exception) (Code, string) {
-	if !e.Necessary {
-		return ExceptionNotShown, "that it is necessary (necessary)"
-	}
-	return "", ""
-}
-
-func noOtherWay(e *contracts.Exception) (Code, string) {
-	if !e.NoLessIntrusiveWay {
-		return LessIntrusiveAvailable, "that no less intrusive way exists (no_less_intrusive_way)"
-	}
-	return necessity(e)
 }
 
 func isLimb(s string) bool { return s == "a" || s == "b" || s == "c" }
@@ -183,8 +173,8 @@ func claimed(c *hearing) []finding {
 // Lead to see; what has run out has to be decided anew.
 func (c *hearing) claimShown(x *exception) []finding {
 	e := c.request.Exception
-	if e == nil || x.lacks == nil {
-		return nil // available has refused it
+	if x == &unclaimable {
+		return nil // and available has refused it
 	}
 	at, err := time.Parse(time.RFC3339, e.At)
 	if err == nil && !c.request.At.Before(at.Add(exceptionLasts)) {
@@ -207,8 +197,10 @@ func (c *hearing) claimShown(x *exception) []finding {
 	if e.Record == "" {
 		missing(ExceptionNotShown, false, "where the reasons are written down (record)")
 	}
-	if code, what := x.lacks(e); code != "" {
-		missing(code, code != ExceptionNotShown, what)
+	for _, n := range x.needs {
+		if !n.met(e) {
+			missing(n.code, n.code != ExceptionNotShown, n.what)
+		}
 	}
 	return found
 }

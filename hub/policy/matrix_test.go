@@ -149,7 +149,9 @@ func byCouncil(events ...consent.Event) *policy.Request {
 	return r
 }
 
-func recordedBy(p transfer.PartnerID) func(*consent.Event) { return func(e *consent.Event) { e.RecordedBy = p } }
+func recordedBy(p transfer.PartnerID) func(*consent.Event) {
+	return func(e *consent.Event) { e.RecordedBy = p }
+}
 
 func TestWhoWasToldMayBeReferredAsAPublicTask(t *testing.T) {
 	for story, change := range map[string]func(*policy.Request){

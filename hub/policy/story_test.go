@@ -63,14 +63,24 @@ func TestA4TheAdvocacyDatabaseGetsAdvocacyCasesOnly(t *testing.T) {
 
 func TestA5TheCouncilGetsOnlyTheYoungCarerServiceThatItFunds(t *testing.T) {
 	funded := hertswise(func(f *agreement.Flow) {
-		f.To, f.Purpose, f.Service = []transfer.PartnerID{council}, "contract-case", "young-carers-funded"
+		f.To, f.Purpose, f.Service, f.Told = []transfer.PartnerID{council}, "contract-case", "young-carers-funded", true
+		f.Members = []transfer.PartnerID{council}
 	})
-	r := refer(said(consent.Given, everything))
+	r := refer(said(consent.Given, everything, func(e *consent.Event) { e.Purpose, e.Service = "contract-case", "young-carers-funded" }))
 	r.Recipient, r.Purpose = council, "contract-case"
 	for _, service := range []transfer.Service{"young-carers-trips", ""} {
 		r.Service = service
 		expect(t, decide(t, r, funded), transfer.Refuse, policy.PurposeNotCovered)
 	}
+	r.Service = "young-carers-funded"
+	expect(t, decide(t, r, funded), transfer.Hold, policy.SubjectNotInformed) // the person is told when that is so (rule 000-7)
+	r.Undertaking.NotInformed = "safety"
+	expect(t, decide(t, r, funded), transfer.Hold, policy.SubjectNotInformed)
+	r.Undertaking.InformedOn = "2026-11-02"
+	expect(t, decide(t, r, funded), transfer.Permit)
+	r.Undertaking.InformedOn = ""
+	r.Subjects[0].Events[0].Notice = "young-carers-2026"
+	expect(t, decide(t, r, funded), transfer.Permit)
 }
 
 func TestA7AReferralNeedsAnUndertakingAndTheConsentThatItClaims(t *testing.T) {
@@ -89,14 +99,20 @@ func TestA7AReferralNeedsAnUndertakingAndTheConsentThatItClaims(t *testing.T) {
 	}
 }
 
-func TestA8VitalInterestsDoNotOverrideACapableAdult(t *testing.T) {
-	vital := hertswise(func(f *agreement.Flow) { f.Basis = agreement.Basis{Article6: "d", Article9: "c"} })
-	d := decide(t, refer(said(consent.Refused)), vital)
-	expect(t, d, transfer.Refuse, policy.LessIntrusiveAvailable, policy.VitalInterestsCapable)
-	d = decide(t, refer(), vital)
-	expect(t, d, transfer.Hold, policy.LessIntrusiveAvailable, policy.VitalInterestsCapable)
-	if d.Owner != policy.OwnerSafeguarding {
-		t.Errorf("the hold is %s's", d.Owner)
+func TestA11HomeStartSendsNoHealthOnConsentAlone(t *testing.T) {
+	strict := func(basis agreement.Basis) *agreement.Index {
+		return register(t, cih, func(p *transfer.Partner) { p.Profile.SpecialOnLegalGrounds = true },
+			hertswise(func(f *agreement.Flow) { f.Basis = basis }))
+	}
+	d := under(t, strict(agreement.Basis{Article6: "a", Article9: "a"}), agreed())
+	expect(t, d, transfer.PermitReduced, policy.LegalGroundMissing)
+	went(t, d, 0, carerItems.Minus(items("carer.condition")))
+	expect(t, under(t, strict(agreement.Basis{Article6: "f", LIA: "lia", Article9: "h", Schedule1: "para 2"}), agreed()),
+		transfer.PermitReduced, policy.LegalGroundMissing)
+	for _, basis := range []agreement.Basis{
+		{Article6: "a", Article9: "g", Schedule1: "para 17", APD: "apd"}, {Article6: "a", Article9: "f"}, {Article6: "c", Article9: "a"},
+	} {
+		expect(t, under(t, strict(basis), agreed()), transfer.Permit)
 	}
 }
 
@@ -127,10 +143,61 @@ func TestA13TheFireServiceGetsNoDiagnosis(t *testing.T) {
 	went(t, d, 0, carerItems.Minus(items("carer.condition")))
 }
 
-func TestA17SomebodyWhoIsNoPartnerGetsNothing(t *testing.T) {
-	r := refer(said(consent.Given, everything))
+// A14 and P7: the mailing house gets the address, for whoever has chosen post, and nothing else.
+func TestA14TheMailingHouseGetsTheAddressOfWhoeverChosePost(t *testing.T) {
+	const post = "has(carer.magazine) && carer.magazine.post"
+	house := hertswise(func(f *agreement.Flow) {
+		f.To, f.Purpose, f.Service, f.Members = []transfer.PartnerID{abroad}, "magazine", "", nil
+		f.Basis = agreement.Basis{Article6: "f", LIA: "lia"}
+		f.When = &agreement.Condition{Source: post, Otherwise: "The magazine goes by post to whoever has chosen post."}
+		f.Allowed, f.Required = items("carer.addresses.lines", "carer.safe_to_contact", "carer.address_protected"), items("carer.addresses.lines")
+	})
+	x := register(t, abroad, func(p *transfer.Partner) { p.Location = "GB" }, house)
+	r := refer()
+	r.Recipient, r.Purpose, r.Service, r.Conditions = abroad, "magazine", "", map[string]bool{post: true}
+	d := under(t, x, r)
+	expect(t, d, transfer.PermitReduced, policy.ItemNotListed, policy.SubjectGroupNotCovered)
+	went(t, d, 0, house.Flows[0].Allowed)
+	r.Conditions[post] = false
+	expect(t, under(t, x, r), transfer.Refuse, policy.ConditionNotMet)
+}
+
+// A16 and P6: who paid for the service may ask how it was, with what it needs in order to ask.
+func TestA16TheCouncilAsksWhetherPeopleWereHelped(t *testing.T) {
+	contact := items("carer.name.given", "carer.name.family", "carer.phones", "carer.addresses.lines", "carer.safe_to_contact", "carer.address_protected")
+	sample := hertswise(func(f *agreement.Flow) {
+		f.To, f.Purpose, f.Service = []transfer.PartnerID{council}, "quality-feedback", ""
+		f.Basis, f.Allowed = agreement.Basis{Article6: "f", LIA: "lia"}, contact
+	})
+	r := refer()
+	r.Recipient, r.Purpose, r.Service = council, "quality-feedback", ""
+	d := decide(t, r, sample)
+	expect(t, d, transfer.PermitReduced, policy.ItemNotListed, policy.SubjectGroupNotCovered)
+	went(t, d, 0, contact)
+	r.Subjects[0].Events = []consent.Event{said(consent.Objected, func(e *consent.Event) { e.Purpose, e.Service = "quality-feedback", "" })}
+	expect(t, decide(t, r, sample), transfer.Hold, policy.ItemNotListed, policy.SubjectGroupNotCovered, policy.Objection)
+}
+
+// A17 and P5: a member of the family learns what the carer is comfortable with their learning (rule 002-4).
+func TestA17TheFamilyLearnsNothingUnlessTheCarerIsComfortable(t *testing.T) {
+	const comfortable = "carer.may_tell_family"
+	relatives := hertswise(func(f *agreement.Flow) {
+		f.To, f.Purpose, f.Service = []transfer.PartnerID{family}, "family", ""
+		f.When = &agreement.Condition{Source: comfortable, Otherwise: "The carer has not said that their family may be told."}
+	})
+	yes := said(consent.Given, everything, func(e *consent.Event) {
+		e.Purpose, e.Service, e.Recipients = "family", "", []transfer.PartnerID{family}
+	})
+	r := refer(yes)
+	r.Recipient, r.Purpose, r.Service = family, "family", ""
+	expect(t, decide(t, r, relatives), transfer.Hold, policy.ConditionUnknown)
+	r.Conditions = map[string]bool{comfortable: false}
+	expect(t, decide(t, r, relatives), transfer.Refuse, policy.ConditionNotMet)
+	r.Conditions[comfortable] = true
+	expect(t, decide(t, r, relatives), transfer.Permit)
+
 	r.Recipient = "a-cousin"
-	expect(t, decide(t, r, hertswise()), transfer.Refuse, policy.NoAgreement, policy.NoAgreement)
+	expect(t, decide(t, r, relatives), transfer.Refuse, policy.NoAgreement, policy.NoAgreement)
 }
 
 func TestA18WithoutTheCaredForPersonsWordOnlyTheContextGoes(t *testing.T) {
@@ -207,7 +274,7 @@ func TestA19WhoConsentsForAYoungCarer(t *testing.T) {
 		}, transfer.Permit, nil},
 		{"15, a parent agrees and the child does not", fifteen, []consent.Event{
 			said(consent.Given, everything, authority("parent")), said(consent.Refused),
-		}, transfer.Refuse, []policy.Code{policy.ConsentRefused}},
+		}, transfer.Refuse, []policy.Code{policy.ChildParentConflict, policy.ConsentRefused}},
 		{"16 today, agrees", sixteen, []consent.Event{said(consent.Given, everything)}, transfer.Permit, nil},
 		{"16 today, a parent agrees", sixteen, []consent.Event{said(consent.Given, everything, authority("parent"))},
 			transfer.Hold, []policy.Code{policy.RepresentativeUnverified}},

@@ -67,6 +67,9 @@ func (h *History) Add(l *ledger.Leaf) {
 		h.changed(l)
 	case ledger.KindDecision, ledger.KindRelease:
 		h.named(l)
+		if names := named(l, h.rulings[l.Transfer]); len(names) > 0 {
+			h.employed(l.Sender, names, l.Staff)
+		}
 	}
 }
 

@@ -24,8 +24,8 @@ import (
 )
 
 // WriteInputs puts into a leaf what the decision that it records depended on, beside what every leaf about a transfer says. The leaf's
-// subjects must be those of the request, in its order. Request is its reverse.
-func WriteInputs(l *ledger.Leaf, r *policy.Request) {
+// subjects must be those of the request, in its order; the index is the one that it was decided by. Request is its reverse.
+func WriteInputs(l *ledger.Leaf, r *policy.Request, x *agreement.Index) {
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
 		l.Subjects[i].Facts = s.Facts.Names()
@@ -48,12 +48,52 @@ func WriteInputs(l *ledger.Leaf, r *policy.Request) {
 	for _, source := range slices.Sorted(maps.Keys(r.Conditions)) {
 		l.Conditions = append(l.Conditions, ledger.Condition{If: source, Holds: r.Conditions[source]})
 	}
-	if r.Onward != nil {
-		l.Onward = ledger.NotReceived
-		if r.Onward.Flow != nil {
-			l.Onward = r.Onward.Flow.ID
+	l.Onward = Onward(r.Onward)
+	if names := named(l, r.Rulings); len(names) > 0 {
+		l.Staff = staff(x, r.Sender, names)
+	}
+}
+
+// Onward is how a leaf says what is passed on: the clause under which the sender received it, ledger.NotReceived, or nothing for its own data.
+func Onward(o *policy.Onward) string {
+	switch {
+	case o == nil:
+		return ""
+	case o.Flow == nil:
+		return ledger.NotReceived
+	}
+	return o.Flow.ID
+}
+
+// named lists the members of staff on whom a decision may turn: those whom its leaf names, and those who have ruled about the transfer.
+func named(l *ledger.Leaf, rulings []policy.Ruling) []string {
+	var names []string
+	if l.Exception != nil {
+		names = append(names, l.Exception.Person)
+	}
+	if l.Demand != nil {
+		names = append(names, l.Demand.Person)
+	}
+	if l.Review != nil {
+		names = append(names, l.Review.Person)
+	}
+	for i := range rulings {
+		names = append(names, rulings[i].Person)
+	}
+	return names
+}
+
+// staff gives those of the names that are on a partner's register.
+func staff(x *agreement.Index, partner transfer.PartnerID, names []string) []ledger.Person {
+	var out []ledger.Person
+	if p, known := x.Partner(partner); known {
+		for i := range p.People {
+			if who := &p.People[i]; slices.Contains(names, who.ID) {
+				out = append(out, ledger.Person{ID: who.ID, Roles: who.Roles})
+			}
 		}
 	}
+	return out
 }
 
 // onRecord stands for a reference that the log does not keep.

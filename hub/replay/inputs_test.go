@@ -106,7 +106,7 @@ func TestWhatADecisionDependsOnIsInTheLog(t *testing.T) {
 		Purpose: want.Purpose, Service: want.Service,
 		Subjects: []ledger.Subject{{Role: transfer.Child, Position: 2, Commitment: ann, Items: []string{"carer.name.given"}, Stripped: []string{"referral.reason"}}},
 	}
-	replay.WriteInputs(l, want)
+	replay.WriteInputs(l, want, x)
 	got, err := replay.Request(add(l), h)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestEventsThatDifferInOneThingStayTwo(t *testing.T) {
 func TestWhatIsPassedOnWithoutHavingBeenReceived(t *testing.T) {
 	for name, onward := range map[string]*policy.Onward{"its own": nil, "never received": {}} {
 		l := &ledger.Leaf{Kind: ledger.KindDecision, At: noon, Type: "referral/1"}
-		replay.WriteInputs(l, &policy.Request{Contract: referral, Onward: onward})
+		replay.WriteInputs(l, &policy.Request{Contract: referral, Onward: onward}, register(t, nil))
 		r, err := replay.Request(l, replay.NewHistory(register(t, nil)))
 		if err != nil || (r.Onward == nil) != (onward == nil) {
 			t.Errorf("%s: got %+v, %v", name, r.Onward, err)

@@ -78,7 +78,7 @@ func register(t testing.TB, agreements []*agreement.Agreement, change ...func(*t
 	t.Helper()
 	var partners []transfer.Partner
 	for _, id := range []transfer.PartnerID{cih, ageUK, pohwer} {
-		p := transfer.Partner{ID: id, Name: string(id), Kind: transfer.Charity, Location: "GB"}
+		p := transfer.Partner{ID: id, Name: string(id), Kind: transfer.Charity, Location: "GB", People: []transfer.Person{dpl}}
 		for _, c := range change {
 			c(&p)
 		}
@@ -89,6 +89,13 @@ func register(t testing.TB, agreements []*agreement.Agreement, change ...func(*t
 		t.Fatal(err)
 	}
 	return x
+}
+
+var dpl = transfer.Person{ID: "dpl-1", Office: "Data Protection Lead", Roles: []transfer.StaffRole{transfer.DataProtection}}
+
+// employing puts other people on the register.
+func employing(people ...transfer.Person) func(*transfer.Partner) {
+	return func(p *transfer.Partner) { p.People = people }
 }
 
 func suspending(id transfer.PartnerID) func(*transfer.Partner) {
@@ -218,14 +225,14 @@ func (h *hub) judges(kind ledger.Kind, id transfer.TransferID, who string, r *po
 		}
 		l.Subjects = append(l.Subjects, line)
 	}
-	replay.WriteInputs(l, r)
+	replay.WriteInputs(l, r, h.index)
 	h.write(l)
 	return d
 }
 
 // rules writes down what the Data Protection Lead decided about a hold.
 func (h *hub) rules(id transfer.TransferID, act policy.Act, looked ...policy.Code) {
-	ruling := policy.Ruling{Act: act, Person: "dpl-1", Role: transfer.DataProtection, Codes: looked, Ground: "review-agreed", At: h.now.Add(time.Minute)}
+	ruling := policy.Ruling{Act: act, Person: "dpl-1", Role: transfer.DataProtection, Codes: looked, Ground: "review-under-way", At: h.now.Add(time.Minute)}
 	h.ruled[id] = append(h.ruled[id], ruling)
 	var codes []string
 	for _, c := range looked {

@@ -85,7 +85,8 @@ func TestEveryDecisionComesOutAsItDid(t *testing.T) {
 	h.redecided(register(t, append(versions, hertswise(3, listing("carer.name.family")))))
 }
 
-// A ruling is an input like a consent: it stands in the log before the decision.
+// A ruling is an input like a consent: it stands in the log before the decision. It counts as long as whoever made it is on the register, and who
+// was on it then is an input too.
 func TestWhatWasLetGoByARulingIsLetGoAgain(t *testing.T) {
 	overdue := hertswise(1)
 	overdue.ReviewBy = noon.Add(-100 * day)
@@ -93,9 +94,23 @@ func TestWhatWasLetGoByARulingIsLetGoAgain(t *testing.T) {
 	h.says(ann, consent.Given)
 	h.expect(h.refers("t1", ann, named...), transfer.Hold)
 	h.rules("t1", policy.LetGo, policy.AgreementReviewOverdue)
-	h.refers("t1", ann, named...)
-	h.refers("t2", ann, named...) // another transfer, on which nobody has ruled
-	h.redecided(register(t, []*agreement.Agreement{overdue}))
+	h.expect(h.refers("t1", ann, named...), transfer.Permit)
+	h.expect(h.refers("t2", ann, named...), transfer.Hold) // another transfer, on which nobody has ruled
+	all := []*agreement.Agreement{overdue}
+	h.redecided(register(t, all))
+
+	someoneElse, promoted := dpl, dpl
+	someoneElse.ID, promoted.Roles = "dpl-2", []transfer.StaffRole{transfer.Caseworker}
+	h.redecided(register(t, all, employing(someoneElse)))
+	h.redecided(register(t, all, employing(promoted)))
+	h.redecided(register(t, all, employing()))
+
+	h.adopt(register(t, all, employing(someoneElse)))
+	h.expect(h.releases("t1", ann, named...), transfer.Hold) // they have left meanwhile
+	h.adopt(register(t, all))
+	h.expect(h.releases("t1", ann, named...), transfer.Permit)
+	h.redecided(register(t, all))
+	h.redecided(register(t, all, employing()))
 }
 
 func TestDriftSaysWhatWouldBeDecidedNowAndWhy(t *testing.T) {
@@ -205,7 +220,30 @@ func TestRefusalsForWantOfAnAgreement(t *testing.T) {
 	active := hertswise(1)
 	h.adopt(register(t, []*agreement.Agreement{active}), active)
 	h.expect(advocacy("t4"), transfer.Refuse)
-	h.redecided(register(t, []*agreement.Agreement{active}))
+
+	// A second version that is signed, and has started, stands in the way of the first until it is activated.
+	signed := hertswise(2)
+	signed.Status = agreement.Signed
+	h.adopt(register(t, []*agreement.Agreement{active, signed}))
+	h.says(ann, consent.Given)
+	h.expect(h.refers("t5", ann, named...), transfer.Refuse)
+	second := hertswise(2)
+	h.adopt(register(t, []*agreement.Agreement{active, second}), second)
+	h.expect(h.refers("t6", ann, named...), transfer.Permit)
+	h.redecided(register(t, []*agreement.Agreement{active, second}))
+}
+
+// The log says when an agreement was stopped. What went under it after that is found.
+func TestAReleaseUnderWhatWasStopped(t *testing.T) {
+	first := hertswise(1)
+	h := newHub(t, first)
+	h.says(ann, consent.Given)
+	h.expect(h.refers("t1", ann, named...), transfer.Permit)
+	h.stands(first, "suspended")
+	h.expect(h.releases("t1", ann, named...), transfer.Permit) // the hub of this story goes on all the same
+	h.redecided(register(t, []*agreement.Agreement{first}),
+		"leaf 4 (release, transfer t1) was permit and would now be refuse: under clause none instead of hertswise@1#refer; "+
+			"for reasons AGREEMENT_SUSPENDED instead of none; carer no longer gets carer.name.given, carer.name.family; on consents of carer none instead of c-1")
 }
 
 func TestALogThatCannotBeReadIsAnError(t *testing.T) {

@@ -1,25 +1,33 @@
 package replay
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"referralhub/hub/agreement"
 	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
 	"referralhub/hub/transfer"
 )
 
-// stands is how agreements and partners stood at a place in the log. Their leaves say it; a version that no leaf has spoken of was not there
-// yet.
+// stands is how agreements and partners stood at a place in the log. Their leaves say it; a version that nothing has spoken of was not there
+// yet, or a draft.
 type stands struct {
 	all       *agreement.Index
-	status    map[version]agreement.Status
-	suspended map[transfer.PartnerID]string // why
-	then      *agreement.Index              // nil when it must be made again
+	status    map[version]agreement.Status             // that leaves tell
+	assumed   map[version]agreement.Status             // that decisions bear out
+	suspended map[transfer.PartnerID]string            // why
+	people    map[transfer.PartnerID][]transfer.Person // of partners whose register entry named others then than now
+	then      *agreement.Index                         // nil when it must be made again
 }
 
 func newStands(all *agreement.Index) stands {
-	return stands{all: all, status: map[version]agreement.Status{}, suspended: map[transfer.PartnerID]string{}}
+	return stands{
+		all: all, status: map[version]agreement.Status{}, assumed: map[version]agreement.Status{}, suspended: map[transfer.PartnerID]string{},
+		people: map[transfer.PartnerID][]transfer.Person{},
+	}
 }
 
 // changed takes a leaf about an agreement or a partner.
@@ -40,24 +48,54 @@ func (s *stands) changed(l *ledger.Leaf) {
 	}
 }
 
-// named takes what a decision bears out of versions of which this log has no leaf, because another copy of the hub wrote it: one that was
-// applied was active, and one that only a reason names stood as it does now.
+// named takes what a decision bears out of a version of which this log has no leaf: another copy of the hub wrote it, or the version was never in
+// force. One that was applied was active; how one stood that could not be, the reason says.
 func (s *stands) named(l *ledger.Leaf) {
 	if a := l.Agreement; a != nil {
 		s.assume(version{a.ID, a.Version}, agreement.Active)
+		return
 	}
 	for i := range l.Reasons {
-		v, ok := versionOf(l.Reasons[i].Clause)
-		if a, known := s.all.Agreement(v.id, v.number); ok && known {
-			s.assume(v, a.Status)
+		stood, known := stoodAs[policy.Code(l.Reasons[i].Code)]
+		if v, ok := versionOf(l.Reasons[i].Clause); ok && known {
+			s.assume(v, stood)
 		}
 	}
 }
 
+// stoodAs gives a status with which a version is refused for a reason.
+var stoodAs = map[policy.Code]agreement.Status{
+	policy.AgreementNotStarted: agreement.Signed, policy.AgreementSuspended: agreement.Suspended, policy.AgreementExpired: agreement.Expired,
+	policy.ContractEnded: agreement.Active,
+}
+
 func (s *stands) assume(v version, status agreement.Status) {
-	if _, known := s.status[v]; !known {
-		v.id = transfer.AgreementID(strings.Clone(string(v.id)))
-		s.status[v], s.then = status, nil
+	if s.assumed[v] == status {
+		return
+	}
+	v.id = transfer.AgreementID(strings.Clone(string(v.id)))
+	s.assumed[v], s.then = status, nil
+}
+
+// employed takes what a decision says of the people whom it names: those of them on its sender's register, and nobody else of the names.
+func (s *stands) employed(sender transfer.PartnerID, names []string, on []ledger.Person) {
+	p, known := s.all.Partner(sender)
+	if !known {
+		return
+	}
+	people, told := s.people[sender]
+	if !told {
+		people = p.People
+	}
+	same := true
+	then := slices.DeleteFunc(slices.Clone(people), func(q transfer.Person) bool { return slices.Contains(names, q.ID) })
+	for i := range on {
+		was := slices.IndexFunc(people, func(q transfer.Person) bool { return q.ID == on[i].ID })
+		same = same && was >= 0 && slices.Equal(people[was].Roles, on[i].Roles)
+		then = append(then, transfer.Person{ID: strings.Clone(on[i].ID), Roles: on[i].Roles})
+	}
+	if !same || len(then) != len(people) {
+		s.people[p.ID], s.then = then, nil
 	}
 }
 
@@ -77,12 +115,15 @@ func (s *stands) with(proposed *agreement.Agreement) (*agreement.Index, error) {
 	for _, p := range s.all.Partners() {
 		then := *p
 		then.SuspendedReason, then.Suspended = s.suspended[p.ID]
+		if people, told := s.people[p.ID]; told {
+			then.People = people
+		}
 		partners = append(partners, then)
 	}
 	var agreements []*agreement.Agreement
 	for _, a := range s.all.Agreements() {
-		status, was := s.status[version{a.ID, a.Version}]
-		if was && (proposed == nil || proposed.ID != a.ID) {
+		status := cmp.Or(s.status[version{a.ID, a.Version}], s.assumed[version{a.ID, a.Version}])
+		if status != "" && (proposed == nil || proposed.ID != a.ID) {
 			agreements = append(agreements, standing(a, status))
 		}
 	}

@@ -101,7 +101,80 @@ type Outbox struct {
 	Attempt   int
 }
 
-// Insertions are the new rows of one commit.
+// Queue is a list of work for people.
+type Queue string
+
+// The queues.
+const (
+	Holds      Queue = "holds"
+	Refusals   Queue = "refusals" // that somebody may look at until the deadline; from then on they stand
+	Exceptions Queue = "exceptions"
+)
+
+// Work is a transfer that waits for a person to look at it.
+type Work struct {
+	Transfer transfer.TransferID
+	Queue    Queue
+	Sender   transfer.PartnerID // whose people have to look
+	Owner    string             // which of them: "sender", "dpl", "safeguarding-lead"
+	Deadline time.Time
+	Log      string // of the leaf that made the work
+	Leaf     int64
+}
+
+// WorkKey names a piece of work.
+type WorkKey struct {
+	Transfer transfer.TransferID
+	Queue    Queue
+}
+
+// WorkQuery asks for a page of a queue.
+type WorkQuery struct {
+	Queue  Queue
+	Sender transfer.PartnerID // everybody's when empty
+	Owner  string             // anybody's when empty
+	// Where the page before ended; it begins at From, so that a queue can be read from now on.
+	From  time.Time
+	After transfer.TransferID
+	Limit int
+}
+
+// Ruling is what a person ruled about a transfer; Body is a policy.Ruling as JSON.
+type Ruling struct {
+	ID       [32]byte // from what was ruled: the same ruling is one row
+	Transfer transfer.TransferID
+	At       time.Time
+	Body     []byte
+}
+
+// Request is a one-off request without an agreement; Body is the exchange's.
+type Request struct {
+	Reference string
+	Partner   transfer.PartnerID // of whom it is made
+	State     string             // "open", and then what was decided
+	Body      []byte
+}
+
+// Entry is what was entered by hand: under which id, as which bytes, and what came of it.
+type Entry struct {
+	ID     [32]byte
+	Digest []byte
+	Answer string
+	Log    string
+	Leaf   int64
+}
+
+// AgreementAct is what somebody did about a version of an agreement, or a party's signature under it; Body is the exchange's.
+type AgreementAct struct {
+	Seq       int64 // from 1 without a gap, over all agreements, so that of two copies of the hub only one writes the next
+	Agreement transfer.AgreementID
+	Version   int
+	Body      []byte
+	Log       string
+	Leaf      int64
+}
+
+// Insertions are the new rows of one commit. Work replaces what the queue has about the transfer.
 type Insertions struct {
 	Subjects         []Subject
 	Identifiers      []Identifier
@@ -110,6 +183,11 @@ type Insertions struct {
 	Payloads         []Payload
 	Consents         []Consent
 	Outbox           []Outbox
+	Work             []Work
+	Rulings          []Ruling
+	Requests         []Request
+	Entries          []Entry
+	AgreementActs    []AgreementAct
 }
 
 // Change moves a transfer on. The store applies it only if the transfer is still in state From.
@@ -132,8 +210,11 @@ type Wanted struct {
 	Messages    []MessageKey
 	Identifiers [][32]byte
 	Transfers   []transfer.TransferID // locked
-	People      []transfer.TransferID // whose people are wanted
+	People      []transfer.TransferID // whose people are wanted, and what was ruled about them
 	Payloads    []transfer.TransferID
+	Requests    []string // locked
+	Entries     [][32]byte
+	ActsAfter   int64 // agreement acts later than this
 }
 
 // Loaded is the answer to Wanted.
@@ -142,7 +223,11 @@ type Loaded struct {
 	Identifiers []Identifier
 	Transfers   []Transfer
 	People      []TransferSubject
+	Rulings     []Ruling // by transfer, oldest first
 	Payloads    []Payload
+	Requests    []Request
+	Entries     []Entry
+	Acts        []AgreementAct // by Seq
 }
 
 // Tx is one transaction. Every method takes a batch, so that a group of requests costs a fixed number of statements.
@@ -170,6 +255,10 @@ type Tx interface {
 	// Update applies changes; ErrConflict when a transfer is not in the state it was read in.
 	Update(ctx context.Context, changes []Change) error
 	DeletePayloads(ctx context.Context, ids []transfer.TransferID) error
+	// WorkDone takes work out of its queues, and with it the refusals whose deadline was before now. Doing it twice is no error.
+	WorkDone(ctx context.Context, done []WorkKey, now time.Time) error
+	// DecideRequests gives requests another state and body; ErrConflict when one is not open any more.
+	DecideRequests(ctx context.Context, requests []Request) error
 	// OutboxDone forgets, OutboxDefer changes when a transfer is tried next.
 	OutboxDone(ctx context.Context, ids []transfer.TransferID) error
 	OutboxDefer(ctx context.Context, rows []Outbox) error
@@ -192,6 +281,12 @@ type Store interface {
 	Inbox(ctx context.Context, recipient transfer.PartnerID, after transfer.TransferID, limit int) ([]Transfer, error)
 	// InState lists a partner's transfers (as sender or recipient; every partner's when empty) in a state, oldest first.
 	InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]Transfer, error)
+	// Work lists a queue: the earliest deadline first, and so what is overdue before all else.
+	Work(ctx context.Context, q WorkQuery) ([]Work, error)
+	// Rulings gives what was ruled about transfers, by transfer, oldest first.
+	Rulings(ctx context.Context, ids []transfer.TransferID) ([]Ruling, error)
+	// Requests lists a partner's one-off requests (every partner's when empty), or those in one state, oldest first, after a reference.
+	Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]Request, error)
 	// EachTransfer visits every transfer of a log, with whether its payload is still there, in id order; it stops with visit's error.
 	EachTransfer(ctx context.Context, origin string, visit func(t Transfer, payload bool) error) error
 	Payload(ctx context.Context, id transfer.TransferID) (Payload, error)

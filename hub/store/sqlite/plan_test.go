@@ -17,7 +17,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	defer s.Close()
 	storetest.Everything(t, s)
 
-	scan := regexp.MustCompile(`^SCAN (transfers|t|payloads|subjects|identifiers|transfer_subjects|consents|outbox|leaves|l|tiles|assertions)( |$)`)
+	scan := regexp.MustCompile(`^SCAN (transfers|t|payloads|subjects|identifiers|transfer_subjects|consents|outbox|leaves|l|tiles|assertions|work|rulings|requests|entries|agreement_acts)( |$)`)
 	control := regexp.MustCompile(`^(BEGIN|COMMIT|ROLLBACK)`)
 	explained := 0
 	for _, p := range []*prepared{s.db.reading.prepared, s.db.writing.prepared} {

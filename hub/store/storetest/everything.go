@@ -20,6 +20,7 @@ func Everything(tb testing.TB, s store.Store) {
 		rows := referrals(n, n+group, 100)
 		subject := rows.Subjects[0].ID
 		rows.Consents = []store.Consent{{ID: fmt.Sprint(n), Subject: subject, At: noon}}
+		rows.AgreementActs = []store.AgreementAct{{Seq: int64(n) + 1, Agreement: "hertswise", Version: 1, Log: origin}}
 		batch, about := leaves(int64(n), group, 100)
 		write := func(tx store.Tx) error {
 			return errors.Join(writeEverything(tb.Context(), tx, rows, subject), tx.AppendLog(tb.Context(), origin, batch, about))
@@ -37,7 +38,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	transfers, subjects := ids(rows.Transfers), []transfer.SubjectID{subject}
 	first := rows.Transfers[0]
 	change := store.Change{ID: first.ID, From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}
-	var errs [12]error
+	var errs [16]error
 	_, errs[0] = tx.TransfersByMessage(ctx, []store.MessageKey{{Sender: first.Sender, MessageID: first.MessageID}})
 	_, errs[1] = tx.SubjectsByIdentifier(ctx, [][32]byte{rows.Identifiers[0].Hash})
 	errs[2] = tx.Insert(ctx, rows)
@@ -49,13 +50,22 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	errs[8] = tx.DeletePayloads(ctx, transfers[1:])
 	errs[9] = tx.OutboxDefer(ctx, rows.Outbox)
 	errs[10] = tx.OutboxDone(ctx, transfers[1:])
+	work := store.Work{Transfer: first.ID, Queue: store.Holds, Sender: first.Sender, Owner: "dpl", Deadline: noon, Log: origin}
+	errs[12] = tx.Insert(ctx, &store.Insertions{
+		Work: []store.Work{work}, Rulings: []store.Ruling{{ID: rows.Identifiers[0].Hash, Transfer: first.ID, At: noon}},
+		Requests: []store.Request{{Reference: string(first.ID), Partner: first.Sender, State: "open"}},
+		Entries:  []store.Entry{{ID: rows.Identifiers[0].Hash, Digest: []byte{1}, Log: origin}},
+	})
+	_, errs[13] = tx.Load(ctx, &store.Wanted{People: transfers, Requests: []string{string(first.ID)}, Entries: [][32]byte{rows.Identifiers[0].Hash}})
+	errs[14] = tx.WorkDone(ctx, []store.WorkKey{{Transfer: first.ID, Queue: store.Refusals}}, noon)
+	errs[15] = tx.DecideRequests(ctx, []store.Request{{Reference: string(first.ID), State: "granted"}})
 	errs[11] = tx.SpendAssertion(ctx, rows.Identifiers[0].Hash, noon.Add(time.Hour), noon)
 	return errors.Join(errs[:]...)
 }
 
 func readEverything(ctx context.Context, s store.Store, transfers []transfer.TransferID, subject transfer.SubjectID) error {
 	subjects := []transfer.SubjectID{subject}
-	var errs [16]error
+	var errs [21]error
 	_, errs[0] = s.Transfer(ctx, transfers[0])
 	_, errs[1] = s.Inbox(ctx, "carers-in-hertfordshire", "", 10)
 	_, errs[2] = s.InState(ctx, "", transfer.Held, "", 10)
@@ -72,6 +82,11 @@ func readEverything(ctx context.Context, s store.Store, transfers []transfer.Tra
 	_, _, errs[13] = s.Log(ctx, origin).Head()
 	_, errs[14] = s.Log(ctx, origin).Leaves(0, 3)
 	errs[15] = s.EachTransfer(ctx, origin, func(store.Transfer, bool) error { return nil })
+	_, errs[16] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Limit: 10})
+	_, errs[17] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Sender: "carers-in-hertfordshire", Limit: 10})
+	_, errs[18] = s.Rulings(ctx, transfers)
+	_, errs[19] = s.Requests(ctx, "", "", "", 10)
+	_, errs[20] = s.Requests(ctx, "carers-in-hertfordshire", "open", "", 10)
 	if _, err := s.Log(ctx, origin).Tile(0, 0); !errors.Is(err, ledger.ErrAbsent) {
 		return fmt.Errorf("a tile that is not full yet: %w", err)
 	}

@@ -110,6 +110,18 @@ func (s *faultyStore) InState(ctx context.Context, partner transfer.PartnerID, s
 	return ask(s.faults, OpRead, func() ([]store.Transfer, error) { return s.Store.InState(ctx, partner, state, after, limit) })
 }
 
+func (s *faultyStore) Work(ctx context.Context, q store.WorkQuery) ([]store.Work, error) {
+	return ask(s.faults, OpRead, func() ([]store.Work, error) { return s.Store.Work(ctx, q) })
+}
+
+func (s *faultyStore) Rulings(ctx context.Context, ids []transfer.TransferID) ([]store.Ruling, error) {
+	return ask(s.faults, OpRead, func() ([]store.Ruling, error) { return s.Store.Rulings(ctx, ids) })
+}
+
+func (s *faultyStore) Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]store.Request, error) {
+	return ask(s.faults, OpRead, func() ([]store.Request, error) { return s.Store.Requests(ctx, partner, state, after, limit) })
+}
+
 func (s *faultyStore) EachTransfer(ctx context.Context, origin string, visit func(t store.Transfer, payload bool) error) error {
 	return s.faults.do(OpRead, func() error { return s.Store.EachTransfer(ctx, origin, visit) })
 }
@@ -250,6 +262,14 @@ func (t *faultyTx) Update(ctx context.Context, changes []store.Change) error {
 
 func (t *faultyTx) DeletePayloads(ctx context.Context, ids []transfer.TransferID) error {
 	return t.faults.do(OpDeletePayloads, func() error { return t.Tx.DeletePayloads(ctx, ids) })
+}
+
+func (t *faultyTx) WorkDone(ctx context.Context, done []store.WorkKey, now time.Time) error {
+	return t.faults.do(OpUpdate, func() error { return t.Tx.WorkDone(ctx, done, now) })
+}
+
+func (t *faultyTx) DecideRequests(ctx context.Context, requests []store.Request) error {
+	return t.faults.do(OpUpdate, func() error { return t.Tx.DecideRequests(ctx, requests) })
 }
 
 func (t *faultyTx) OutboxDone(ctx context.Context, ids []transfer.TransferID) error {

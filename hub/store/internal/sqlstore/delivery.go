@@ -18,6 +18,11 @@ func (t *tx) Insert(ctx context.Context, rows *store.Insertions) error {
 		Stmt{SQL: insertPayloads, Rows: payloadRows(rows.Payloads), Exact: true},
 		Stmt{SQL: insertConsents, Rows: consentRows(rows.Consents)},
 		Stmt{SQL: insertOutbox, Rows: outboxRows(rows.Outbox)},
+		Stmt{SQL: upsertWork, Rows: workRows(rows.Work)},
+		Stmt{SQL: insertRulings, Rows: rulingRows(rows.Rulings)},
+		Stmt{SQL: insertRequests, Rows: requestRows(rows.Requests)},
+		Stmt{SQL: insertEntries, Rows: entryRows(rows.Entries)},
+		Stmt{SQL: insertActs, Rows: actRows(rows.AgreementActs)},
 	)
 	if err != nil {
 		return fmt.Errorf("insert: %w", err)

@@ -16,7 +16,11 @@ func (t *tx) Load(ctx context.Context, want *store.Wanted) (*store.Loaded, error
 		collect(Stmt{SQL: identifiersByHash, Rows: hashes(want.Identifiers)}, scanIdentifier, &out.Identifiers),
 		collect(Stmt{SQL: transfersByID + ` FOR UPDATE`, Rows: keys(want.Transfers)}, scanTransfer, &out.Transfers),
 		collect(Stmt{SQL: transferSubjects, Rows: keys(want.People)}, scanTransferSubject, &out.People),
+		collect(Stmt{SQL: rulingsOf, Rows: keys(want.People)}, scanRuling, &out.Rulings),
 		collect(Stmt{SQL: payloadsOf, Rows: keys(want.Payloads)}, scanPayload, &out.Payloads),
+		collect(Stmt{SQL: requestsByReference + ` FOR UPDATE`, Rows: keys(want.Requests)}, scanRequest, &out.Requests),
+		collect(Stmt{SQL: entriesByID, Rows: hashes(want.Entries)}, scanEntry, &out.Entries),
+		collect(Stmt{SQL: actsAfter, Args: []any{want.ActsAfter}}, scanAct, &out.Acts),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)

@@ -87,6 +87,61 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_due ON outbox (due);
 
+-- What waits for a person to look at it: holds, refusals that somebody may still question, exceptions to be reviewed.
+CREATE TABLE work (
+	transfer_id TEXT COLLATE "C" NOT NULL,
+	queue       TEXT COLLATE "C" NOT NULL,
+	sender      TEXT COLLATE "C" NOT NULL,
+	owner       TEXT COLLATE "C" NOT NULL,
+	deadline    BIGINT NOT NULL,
+	log         TEXT    NOT NULL, -- and the leaf in it of the decision that made the work
+	leaf        BIGINT NOT NULL,
+	PRIMARY KEY (transfer_id, queue)
+);
+
+CREATE INDEX work_sender ON work (sender, queue, deadline, transfer_id);
+CREATE INDEX work_queue ON work (queue, deadline, transfer_id);
+
+-- What people have ruled about transfers. The id is made from what was ruled, so that nothing is ruled twice.
+CREATE TABLE rulings (
+	id          BYTEA    NOT NULL PRIMARY KEY,
+	transfer_id TEXT COLLATE "C" NOT NULL,
+	at          BIGINT NOT NULL,
+	body        BYTEA    NOT NULL
+);
+
+CREATE INDEX rulings_transfer ON rulings (transfer_id);
+
+-- One-off requests without an agreement, and how they were answered.
+CREATE TABLE requests (
+	reference TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	partner   TEXT COLLATE "C" NOT NULL,
+	state     TEXT COLLATE "C" NOT NULL,
+	body      BYTEA NOT NULL
+);
+
+CREATE INDEX requests_partner ON requests (partner, reference);
+CREATE INDEX requests_state ON requests (partner, state, reference);
+
+-- What was entered by hand under an id of a partner's own, so that it is entered once.
+CREATE TABLE entries (
+	id     BYTEA    NOT NULL PRIMARY KEY,
+	digest BYTEA    NOT NULL,
+	answer TEXT    NOT NULL,
+	log    TEXT    NOT NULL,
+	leaf   BIGINT NOT NULL
+);
+
+-- What people did about versions of agreements, and what parties signed.
+CREATE TABLE agreement_acts (
+	seq       BIGINT NOT NULL PRIMARY KEY,
+	agreement TEXT   NOT NULL,
+	version   BIGINT NOT NULL,
+	body      BYTEA  NOT NULL,
+	log       TEXT   NOT NULL,
+	leaf      BIGINT NOT NULL
+);
+
 -- The heads of the disclosure logs, one for each copy of the hub that ever wrote here. The number stands for the origin in every leaf.
 CREATE TABLE logs (
 	id         BIGINT           NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -81,6 +81,61 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_due ON outbox (due);
 
+-- What waits for a person to look at it: holds, refusals that somebody may still question, exceptions to be reviewed.
+CREATE TABLE work (
+	transfer_id TEXT    NOT NULL,
+	queue       TEXT    NOT NULL,
+	sender      TEXT    NOT NULL,
+	owner       TEXT    NOT NULL,
+	deadline    INTEGER NOT NULL,
+	log         TEXT    NOT NULL, -- and the leaf in it of the decision that made the work
+	leaf        INTEGER NOT NULL,
+	PRIMARY KEY (transfer_id, queue)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX work_sender ON work (sender, queue, deadline, transfer_id);
+CREATE INDEX work_queue ON work (queue, deadline, transfer_id);
+
+-- What people have ruled about transfers. The id is made from what was ruled, so that nothing is ruled twice.
+CREATE TABLE rulings (
+	id          BLOB    NOT NULL PRIMARY KEY,
+	transfer_id TEXT    NOT NULL,
+	at          INTEGER NOT NULL,
+	body        BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX rulings_transfer ON rulings (transfer_id);
+
+-- One-off requests without an agreement, and how they were answered.
+CREATE TABLE requests (
+	reference TEXT NOT NULL PRIMARY KEY,
+	partner   TEXT NOT NULL,
+	state     TEXT NOT NULL,
+	body      BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX requests_partner ON requests (partner, reference);
+CREATE INDEX requests_state ON requests (partner, state, reference);
+
+-- What was entered by hand under an id of a partner's own, so that it is entered once.
+CREATE TABLE entries (
+	id     BLOB    NOT NULL PRIMARY KEY,
+	digest BLOB    NOT NULL,
+	answer TEXT    NOT NULL,
+	log    TEXT    NOT NULL,
+	leaf   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What people did about versions of agreements, and what parties signed.
+CREATE TABLE agreement_acts (
+	seq       INTEGER NOT NULL PRIMARY KEY,
+	agreement TEXT    NOT NULL,
+	version   INTEGER NOT NULL,
+	body      BLOB    NOT NULL,
+	log       TEXT    NOT NULL,
+	leaf      INTEGER NOT NULL
+) STRICT;
+
 -- The heads of the disclosure logs, one for each copy of the hub that ever wrote here. The number stands for the origin in every leaf.
 CREATE TABLE logs (
 	id         INTEGER NOT NULL PRIMARY KEY,

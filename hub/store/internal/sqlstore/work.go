@@ -1,0 +1,164 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"referralhub/hub/store"
+	"referralhub/hub/transfer"
+)
+
+const workColumns = `transfer_id, queue, sender, owner, deadline, log, leaf`
+
+const upsertWork = `INSERT INTO work (` + workColumns + `) ROWS
+	ON CONFLICT (transfer_id, queue) DO UPDATE SET owner = excluded.owner, deadline = excluded.deadline, log = excluded.log, leaf = excluded.leaf`
+
+func workRows(in []store.Work) Columns {
+	return Columns{
+		column(in, func(w *store.Work) string { return string(w.Transfer) }),
+		column(in, func(w *store.Work) string { return string(w.Queue) }),
+		column(in, func(w *store.Work) string { return string(w.Sender) }),
+		column(in, func(w *store.Work) string { return w.Owner }),
+		column(in, func(w *store.Work) int64 { return micros(w.Deadline) }),
+		column(in, func(w *store.Work) string { return w.Log }),
+		column(in, func(w *store.Work) int64 { return w.Leaf }),
+	}
+}
+
+func scanWork(row Row, w *store.Work) error {
+	var deadline int64
+	err := row.Scan(&w.Transfer, &w.Queue, &w.Sender, &w.Owner, &deadline, &w.Log, &w.Leaf)
+	w.Deadline = instant(deadline)
+	return err
+}
+
+const (
+	workOfAll = `SELECT ` + workColumns + ` FROM work
+	WHERE queue = $1 AND (deadline, transfer_id) > ($2, $3) AND ($4 = '' OR owner = $4) ORDER BY queue, deadline, transfer_id LIMIT $5`
+	workOf = `SELECT ` + workColumns + ` FROM work
+	WHERE queue = $1 AND (deadline, transfer_id) > ($2, $3) AND ($4 = '' OR owner = $4) AND sender = $6
+	ORDER BY sender, queue, deadline, transfer_id LIMIT $5`
+)
+
+// Work is store.Store's.
+func (r reads) Work(ctx context.Context, q store.WorkQuery) ([]store.Work, error) {
+	from := int64(0)
+	if !q.From.IsZero() {
+		from = micros(q.From)
+	}
+	s := Stmt{SQL: workOfAll, Args: []any{string(q.Queue), from, string(q.After), q.Owner, int64(q.Limit)}}
+	if q.Sender != "" {
+		s = Stmt{SQL: workOf, Args: append(s.Args, string(q.Sender))}
+	}
+	return query(ctx, r.q, s, scanWork)
+}
+
+const (
+	workDone     = `DELETE FROM work WHERE (transfer_id, queue) IN (ROWS)`
+	refusalsOver = `DELETE FROM work WHERE queue = 'refusals' AND deadline < $1`
+)
+
+// WorkDone is store.Tx's.
+func (t *tx) WorkDone(_ context.Context, done []store.WorkKey, now time.Time) error {
+	return t.live.keep(Stmt{SQL: workDone, Rows: Columns{
+		column(done, func(k *store.WorkKey) string { return string(k.Transfer) }),
+		column(done, func(k *store.WorkKey) string { return string(k.Queue) }),
+	}}, Stmt{SQL: refusalsOver, Args: []any{micros(now)}})
+}
+
+const insertRulings = `INSERT INTO rulings (id, transfer_id, at, body) ROWS`
+
+func rulingRows(in []store.Ruling) Columns {
+	return Columns{
+		column(in, func(r *store.Ruling) []byte { return r.ID[:] }),
+		column(in, func(r *store.Ruling) string { return string(r.Transfer) }),
+		column(in, func(r *store.Ruling) int64 { return micros(r.At) }),
+		column(in, func(r *store.Ruling) []byte { return blob(r.Body) }),
+	}
+}
+
+func scanRuling(row Row, r *store.Ruling) error {
+	var id []byte
+	var at int64
+	err := row.Scan(&id, &r.Transfer, &at, &r.Body)
+	if err != nil {
+		return err
+	}
+	r.At = instant(at)
+	r.ID, err = bytes32(id)
+	return err
+}
+
+const rulingsOf = `SELECT id, transfer_id, at, body FROM rulings WHERE transfer_id IN (ROWS) ORDER BY transfer_id, at, id`
+
+// Rulings is store.Store's.
+func (r reads) Rulings(ctx context.Context, ids []transfer.TransferID) ([]store.Ruling, error) {
+	return query(ctx, r.q, Stmt{SQL: rulingsOf, Rows: keys(ids)}, scanRuling)
+}
+
+const insertRequests = `INSERT INTO requests (reference, partner, state, body) ROWS`
+
+func requestRows(in []store.Request) Columns {
+	return Columns{
+		column(in, func(r *store.Request) string { return r.Reference }),
+		column(in, func(r *store.Request) string { return string(r.Partner) }),
+		column(in, func(r *store.Request) string { return r.State }),
+		column(in, func(r *store.Request) []byte { return blob(r.Body) }),
+	}
+}
+
+func scanRequest(row Row, r *store.Request) error {
+	return row.Scan(&r.Reference, &r.Partner, &r.State, &r.Body)
+}
+
+const (
+	requestsByReference = `SELECT reference, partner, state, body FROM requests WHERE reference IN (ROWS) ORDER BY reference`
+	requestsAfter       = `SELECT reference, partner, state, body FROM requests WHERE reference > $1 AND ($3 = '' OR state = $3) ORDER BY reference LIMIT $2`
+	requestsOf          = `SELECT reference, partner, state, body FROM requests
+	WHERE partner = $4 AND reference > $1 AND ($3 = '' OR state = $3) ORDER BY partner, reference LIMIT $2`
+)
+
+// Requests is store.Store's.
+func (r reads) Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]store.Request, error) {
+	s := Stmt{SQL: requestsAfter, Args: []any{after, int64(limit), state}}
+	if partner != "" {
+		s = Stmt{SQL: requestsOf, Args: append(s.Args, string(partner))}
+	}
+	return query(ctx, r.q, s, scanRequest)
+}
+
+const decideRequests = `WITH d (reference, state, body) AS (ROWS)
+	UPDATE requests SET state = d.state, body = d.body FROM d WHERE requests.reference = d.reference AND requests.state = 'open'`
+
+// DecideRequests is store.Tx's.
+func (t *tx) DecideRequests(_ context.Context, requests []store.Request) error {
+	return t.live.keep(Stmt{SQL: decideRequests, Exact: true, Rows: Columns{
+		column(requests, func(r *store.Request) string { return r.Reference }),
+		column(requests, func(r *store.Request) string { return r.State }),
+		column(requests, func(r *store.Request) []byte { return blob(r.Body) }),
+	}})
+}
+
+const insertEntries = `INSERT INTO entries (id, digest, answer, log, leaf) ROWS`
+
+func entryRows(in []store.Entry) Columns {
+	return Columns{
+		column(in, func(e *store.Entry) []byte { return e.ID[:] }),
+		column(in, func(e *store.Entry) []byte { return blob(e.Digest) }),
+		column(in, func(e *store.Entry) string { return e.Answer }),
+		column(in, func(e *store.Entry) string { return e.Log }),
+		column(in, func(e *store.Entry) int64 { return e.Leaf }),
+	}
+}
+
+const entriesByID = `SELECT id, digest, answer, log, leaf FROM entries WHERE id IN (ROWS)`
+
+func scanEntry(row Row, e *store.Entry) error {
+	var id []byte
+	err := row.Scan(&id, &e.Digest, &e.Answer, &e.Log, &e.Leaf)
+	if err != nil {
+		return err
+	}
+	e.ID, err = bytes32(id)
+	return err
+}
