@@ -113,6 +113,28 @@ func TestConditionsCannotAskWhoSomebodyIs(t *testing.T) {
 	}
 }
 
+// A fault points at its place in the file, however the condition is quoted there.
+func TestFaultsPointIntoTheCondition(t *testing.T) {
+	for _, test := range []struct{ written, want string }{
+		{`carer.magazin.post`, "58:17"},
+		{`"carer.magazin.post"`, "58:18"},
+		{`"carer.gender == \"female\" && carer.magazin.post"`, "58:48"},
+		{`'carer.gender == ''female'' && carer.magazin.post'`, "58:48"},
+		{"|\n      carer.gender == \"female\" &&\n        carer.magazin.post", "60:15"},
+		{">- # for post\n      carer.gender == \"female\"\n      && carer.magazin.post", "60:16"},
+		{"carer.gender == \"female\"\n      && carer.magazin.post", "59:16"},
+		{`size("ß😀") > 0 && carer.magazin.post`, "58:35"},
+		{`"\u00df.x || carer.magazin.post"`, "58:12"},
+	} {
+		m := files(t)
+		edit(t, m, careFile, "    delivery: collect\n    items: care\n", "    delivery: collect\n    when: "+test.written+"\n    otherwise: No.\n    items: care\n")
+		_, faults, err := agreement.Load(m, today)
+		if err != nil || len(faults) == 0 || faults[0].Rule != "condition" || !strings.Contains(faults[0].String(), ":"+test.want+": ") {
+			t.Errorf("%s: want %s: %v %v", test.written, test.want, err, lines(faults))
+		}
+	}
+}
+
 // A condition belongs to the contract that it was checked against, and says nothing about a message of another.
 func TestConditionOfAnotherContract(t *testing.T) {
 	c := when(t, `referral.type == "professional"`)

@@ -230,4 +230,15 @@
 // Several versions of an agreement may stand side by side. The index keeps the flows of all of them and judges no dates; a
 // decision takes, with Current, the highest version that is past its drafting and has started at its instant, and asks that
 // version's Standing. A suspended version is therefore found and named as the reason, and never revives the one before it.
+//
+// Diff says what would change if one version took the place of another, and Forecast what will by itself.
+//
+// # Signing
+//
+// A party agrees to a version by signing its digest with one of its keys: see Terms and VerifySignature. The digest is of the bytes of the file,
+// its status line among them, so a version is signed with the status in which it is to run.
+//
+// # For other readers
+//
+// Explain writes a page for people to sign, ODRL the agreement for other software, and RecordOf what a partner has to keep on record (Art 30).
 package agreement

@@ -56,6 +56,13 @@ func TestForecast(t *testing.T) {
 2027-01-01 care@2#refer starts: replaces`,
 		},
 		{
+			"a clause whose senders stand on different ground is one clause",
+			[]string{"        shire-council: {article6: e, statute: Care Act 2014 s.10}", "        shire-council: {article6: e, statute: Care Act 2014 s.10}\n        green-house: {article6: a}"}, nil,
+			"2027-08-01", "2028-01-01", `
+2027-09-29 care@1#assess stops: review-missed
+2027-09-29 care@1#refer stops: review-missed`,
+		},
+		{
 			"somebody has suspended it", []string{"status: active", "status: suspended"}, nil, "2026-11-21", "2030-01-01", "",
 		},
 	} {

@@ -34,6 +34,23 @@ func TestODRL(t *testing.T) {
 	compare(t, "testdata/export/care.odrl.jsonld", string(got))
 }
 
+// What the UK has and the EU has not is named by a term of the hub's own.
+func TestODRLNamesUKLaw(t *testing.T) {
+	m := files(t)
+	edit(t, m, careFile, "      article6: f\n      lia: LIA-1\n", "      article6: ea\n      article9: g\n      schedule1: para 18(1)(a)\n      apd: APD-1\n")
+	x := loaded(t, m)
+	a, _ := x.Agreement("care", 1)
+	got, err := agreement.ODRL(a, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"hub:A6-1-ea"`, `"eu-gdpr:A9-2-g"`, `"hub:DPA2018-Sch1-para18"`, `"DPA 2018 Schedule 1 para 18(1)(a)"`} {
+		if !bytes.Contains(got, []byte(want)) {
+			t.Errorf("%s is not there", want)
+		}
+	}
+}
+
 // inputs is the folder of the published schemas and vocabularies, which are not part of this repository.
 func inputs(t *testing.T) string {
 	t.Helper()

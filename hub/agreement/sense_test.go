@@ -71,8 +71,7 @@ func TestWhatIsInOrder(t *testing.T) {
 			{old: "        scopes: [inbox:read]\n", new: "        scopes: [referrals:send]\n", file: partnersFile},
 		}, ""},
 		{"people at home are under no article", []change{
-			{old: "      per_party:\n        shire-council: {article6: e, statute: Care Act 2014 s.10}\n", new: ""},
-			{old: "    kind: council\n", new: "    kind: individuals\n", file: partnersFile},
+			public("Care Act 2014 s.67"), functions, green, {old: "    kind: council\n", new: "    kind: individuals\n", file: partnersFile},
 		}, ""},
 		{"research on nobody in particular", append([]change{{old: contact, new: "        allowed: [carer.gender, carer.employment_status]\n" +
 			"        transformed: {carer.date_of_birth: year, carer.addresses.postcode: outward-postcode, carer.nhs_number: pseudonym}\n"}}, research...), ""},
@@ -135,6 +134,21 @@ func TestContradictions(t *testing.T) {
 		if got := rules(t, m, test.edits...); got != test.want {
 			t.Errorf("%s: %q, want %q", test.story, got, test.want)
 		}
+	}
+}
+
+// A wildcard reaches ordinary items only: somebody has to have named the others.
+func TestWildcardsReachOrdinaryItemsOnly(t *testing.T) {
+	m := files(t)
+	edit(t, m, careFile, "        allowed: [carer.name.family, carer.phones]\n", "        allowed: [carer.*, referral.*, risks.*]\n")
+	f := loaded(t, m).Candidates("red-house", "shire-council")[0]
+	for i := range f.Allowed.All() {
+		if item := f.Contract.Items[i]; !item.Directive && (item.Special || item.Offence || item.FreeText || item.Attachment) {
+			t.Errorf("%s goes", item.Name)
+		}
+	}
+	if smoking, _ := f.Contract.Lookup("risks.smoking"); !f.Allowed.Has(smoking.Index) {
+		t.Error("an ordinary item stays")
 	}
 }
 

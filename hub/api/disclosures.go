@@ -45,8 +45,30 @@ type entryJSON struct {
 	Stripped  []string            `json:"stripped,omitempty"`
 	Reasons   []reason            `json:"reasons,omitempty"`
 	Consent   *consentJSON        `json:"consent,omitempty"`
+	Ruling    *rulingJSON         `json:"ruling,omitempty"`
+	Outside   *outsideJSON        `json:"outside,omitempty"` // a disclosure that was made outside the hub
 	Why       string              `json:"why,omitempty"`
 	Log       logRef              `json:"log"`
+}
+
+// rulingJSON is what a person decided, and as what.
+type rulingJSON struct {
+	Act    string             `json:"act"`
+	Codes  []string           `json:"codes,omitempty"`
+	Ground string             `json:"ground,omitempty"`
+	Person string             `json:"person"`
+	Role   transfer.StaffRole `json:"role"`
+}
+
+// outsideJSON says how something was disclosed outside the hub, and by whom.
+type outsideJSON struct {
+	Office    string    `json:"office,omitempty"`
+	How       string    `json:"how"`
+	Basis     basisJSON `json:"basis"`
+	Exception string    `json:"exception,omitempty"`
+	Request   string    `json:"request,omitempty"`
+	Made      time.Time `json:"made"`
+	Person    string    `json:"person"`
 }
 
 // consentJSON is a consent event as the log has it, without the commitment: that is for auditors of the log.
@@ -86,9 +108,7 @@ func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
 	if in.Subject != nil {
 		q.Person = &contracts.Identifier{Scheme: in.Subject.Scheme, Value: in.Subject.Value}
 	}
-	if p, known := s.Exchange.Index().Partner(by.Partner); known && p.Kind == transfer.Operator {
-		q.Everyone = true
-	}
+	q.Everyone = s.operates(by)
 	found, leaf, err := s.Exchange.Search(r.Context(), by, q)
 	if err != nil {
 		return answer{}, err
@@ -142,6 +162,18 @@ func entryOf(e exchange.Entry) entryJSON {
 	}
 	if l.Query != nil {
 		out.Why = l.Query.Why
+	}
+	if r := l.Ruling; r != nil {
+		out.Ruling = &rulingJSON{r.Act, r.Codes, r.Ground, l.Actor.Person, l.Actor.Role}
+	}
+	if d := l.Disclosure; d != nil {
+		out.Outside = &outsideJSON{Office: d.Office, How: d.How, Basis: basisJSON(d.Basis), Made: d.Made, Person: d.Person}
+		if l.Exception != nil {
+			out.Outside.Exception = l.Exception.Kind
+		}
+		if l.Demand != nil {
+			out.Outside.Request = l.Demand.Reference
+		}
 	}
 	for _, p := range l.Subjects {
 		if e.About == "" || p.Commitment == e.About {

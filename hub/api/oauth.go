@@ -130,7 +130,8 @@ func (s *server) metadata(*http.Request) (answer, error) {
 		"token_endpoint_auth_signing_alg_values_supported": []string{"ES256", "ES384", "EdDSA", "PS256", "RS384", "RS512"},
 		"service_documentation":                            s.Issuer + "/openapi.json",
 		"scopes_supported": []string{
-			"referrals:send", "decisions:ask", "inbox:read", "receipts:write", "consents:write", "transfers:read", "disclosures:search", "log:read",
+			"referrals:send", "decisions:ask", "inbox:read", "receipts:write", "consents:write", "transfers:read", "disclosures:search", "disclosures:enter", "holds:read", "holds:settle",
+			"exceptions:claim", "requests:handle", "log:read",
 		},
 	}}, nil
 }

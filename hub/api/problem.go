@@ -46,6 +46,8 @@ func problemFor(err error) *Problem {
 		syntax  *contracts.SyntaxError
 		state   *exchange.StateError
 		stopped *exchange.StoppedError
+		role    *exchange.RoleError
+		stale   *exchange.StaleError
 		tooBig  *http.MaxBytesError
 	)
 	switch {
@@ -80,6 +82,24 @@ func problemFor(err error) *Problem {
 			Detail: "It was decided again at the moment of release and is now " + string(stopped.State) + ". Nothing was disclosed.",
 			State:  string(stopped.State), Reasons: codesOnly(reasonsOf(stopped.Decision.Reasons)),
 		}
+	case errors.As(err, &role):
+		return &Problem{Status: http.StatusForbidden, Title: "Not this person's to decide", Detail: role.Detail + " Nothing was changed."}
+	case errors.As(err, &stale):
+		return &Problem{
+			Status: http.StatusConflict, Title: "Something has come up since",
+			Detail: "What holds this transfer is no longer what the ruling was made on. Look at the reasons of now, and rule again. Nothing was changed.",
+			State:  "held", Reasons: reasonsOf(stale.Reasons),
+		}
+	case errors.Is(err, exchange.ErrNoException):
+		return &Problem{Status: http.StatusConflict, Title: "Nothing to review", Detail: "This transfer did not go by exception."}
+	case errors.Is(err, exchange.ErrReviewed):
+		return &Problem{Status: http.StatusConflict, Title: "Reviewed already", Detail: "The review of this exception is in the log, and it came to something else."}
+	case errors.Is(err, exchange.ErrDecided):
+		return &Problem{Status: http.StatusConflict, Title: "Decided already", Detail: "This request has another decision. Enter a new request if it is asked again."}
+	case errors.Is(err, exchange.ErrNotYourRequest):
+		return &Problem{Status: http.StatusNotFound, Title: "No such request", Detail: "There is no request to you with this reference."}
+	case errors.Is(err, exchange.ErrNoRequest):
+		return &Problem{Status: http.StatusConflict, Title: "Not granted", Detail: "No request with this reference was granted for these items. See GET /v1/requests."}
 	case errors.As(err, &state):
 		return &Problem{Status: http.StatusConflict, Title: "Not in this state", Detail: state.Error() + ".", State: string(state.State)}
 	case errors.Is(err, exchange.ErrTooLarge):

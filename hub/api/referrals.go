@@ -167,6 +167,9 @@ func (s *server) submitBody(ctx context.Context, by auth.Principal, body []byte)
 	if err != nil {
 		return answer{}, err
 	}
+	if err := s.claimable(ctx, by, doc); err != nil {
+		return answer{}, err
+	}
 	done, err := s.Exchange.Submit(ctx, by, doc)
 	if err != nil {
 		return answer{}, err
@@ -343,17 +346,25 @@ func (s *server) transfers(r *http.Request, by auth.Principal) (answer, error) {
 
 // page reads the cursor and size of a listing.
 func page(r *http.Request) (after transfer.TransferID, limit int, err error) {
-	q := r.URL.Query()
-	limit = 50
-	if v := q.Get("limit"); v != "" {
-		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > 200 {
-			return "", 0, invalid("?limit", "range", "limit is a number from 1 to 200", "leave it out for 50")
-		}
+	if limit, err = limitOf(r); err != nil {
+		return "", 0, err
 	}
-	if after = transfer.TransferID(q.Get("after")); after != "" && !isID(string(after)) {
+	if after = transfer.TransferID(r.URL.Query().Get("after")); after != "" && !isID(string(after)) {
 		return "", 0, invalid("?after", "format", "after is the id of a transfer", "take it from next of the page before, or leave it out for the first page")
 	}
 	return after, limit, nil
+}
+
+func limitOf(r *http.Request) (int, error) {
+	v := r.URL.Query().Get("limit")
+	if v == "" {
+		return 50, nil
+	}
+	limit, err := strconv.Atoi(v)
+	if err != nil || limit < 1 || limit > 200 {
+		return 0, invalid("?limit", "range", "limit is a number from 1 to 200", "leave it out for 50")
+	}
+	return limit, nil
 }
 
 func invalid(pointer, rule, detail, remedy string) error {

@@ -33,6 +33,8 @@ type needs struct {
 	transfers []transfer.TransferID // locked
 	decided   []transfer.TransferID // of those, the ones that are decided again: their people are read
 	payloads  []transfer.TransferID // read
+	requests  []string              // locked
+	entries   []hash
 }
 
 // commit is one group of operations: what was read for it, what it has come to so far, and what must be written. Operations see
@@ -42,6 +44,8 @@ type commit struct {
 	at    time.Time
 	index *agreement.Index
 
+	register *register // that index is of
+
 	byMessage map[store.MessageKey][]*store.Transfer
 	subjectOf map[hash]transfer.SubjectID
 	transfers map[transfer.TransferID]*store.Transfer
@@ -50,27 +54,32 @@ type commit struct {
 	events    map[transfer.SubjectID][]consent.Event
 	rulings   map[transfer.TransferID][]policy.Ruling
 	ruled     map[hash]bool // rulings by their ids
+	requests  map[string]*store.Request
+	byEntry   map[hash]store.Entry
 	payloads  map[transfer.TransferID]store.Payload
 	openOf    map[transfer.SubjectID][]transfer.TransferID
 
-	insert  store.Insertions
-	changes map[transfer.TransferID]*store.Change
-	erase   []transfer.TransferID
-	done    []transfer.TransferID
-	deferAt []store.Outbox
-	work    map[store.WorkKey]*store.Work // what became of work for people; nil when it is done
-	leaves  [][]byte
-	about   []transfer.TransferID
-	publish []bus.Message
-	notices []*delivery.Notice // of those, the ones that are announced and not pushed
+	insert store.Insertions
+	// decideRequests are one-off requests that were answered.
+	decideRequests []store.Request
+	changes        map[transfer.TransferID]*store.Change
+	erase          []transfer.TransferID
+	done           []transfer.TransferID
+	deferAt        []store.Outbox
+	work           map[store.WorkKey]*store.Work // what became of work for people; nil when it is done
+	leaves         [][]byte
+	about          []transfer.TransferID
+	publish        []bus.Message
+	notices        []*delivery.Notice // of those, the ones that are announced and not pushed
 	// broken is why nothing of this commit may be written: a leaf that no log can hold, a person whose salt is gone.
 	broken error
 	batch  *ledger.Batch
 }
 
 func newCommit(x *Exchange) *commit {
+	r := x.register.Load()
 	return &commit{
-		x: x, at: x.cfg.Now().UTC().Truncate(time.Microsecond), index: x.Index(),
+		x: x, at: x.cfg.Now().UTC().Truncate(time.Microsecond), index: r.index, register: r,
 		byMessage: map[store.MessageKey][]*store.Transfer{},
 		subjectOf: map[hash]transfer.SubjectID{},
 		transfers: map[transfer.TransferID]*store.Transfer{},
@@ -79,6 +88,8 @@ func newCommit(x *Exchange) *commit {
 		events:    map[transfer.SubjectID][]consent.Event{},
 		rulings:   map[transfer.TransferID][]policy.Ruling{},
 		ruled:     map[hash]bool{},
+		requests:  map[string]*store.Request{},
+		byEntry:   map[hash]store.Entry{},
 		payloads:  map[transfer.TransferID]store.Payload{},
 		work:      map[store.WorkKey]*store.Work{},
 		openOf:    map[transfer.SubjectID][]transfer.TransferID{},
@@ -97,6 +108,7 @@ func (c *commit) read(ctx context.Context, tx store.Tx, tickets []*ticket) error
 		// A sender that lost patience may be here twice with one message.
 		Messages: lo.Uniq(n.messages), Identifiers: slices.Concat(n.known, n.changed),
 		Transfers: unique(n.transfers), People: unique(n.decided), Payloads: unique(n.payloads),
+		Requests: unique(n.requests), Entries: lo.Uniq(n.entries),
 	})
 	if err != nil {
 		return err
@@ -113,8 +125,12 @@ func (c *commit) read(ctx context.Context, tx store.Tx, tickets []*ticket) error
 }
 
 func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) error {
+	want.ActsAfter = c.register.seq
 	got, err := tx.Load(ctx, want)
 	if err != nil {
+		return err
+	}
+	if err := c.takeActs(got.Acts); err != nil {
 		return err
 	}
 	for i := range got.ByMessage {
@@ -148,6 +164,12 @@ func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) erro
 		if ruling.Act != ledger.Reviewed { // which changes nothing
 			c.rulings[r.Transfer] = append(c.rulings[r.Transfer], ruling)
 		}
+	}
+	for i := range got.Requests {
+		c.requests[got.Requests[i].Reference] = &got.Requests[i]
+	}
+	for _, e := range got.Entries {
+		c.byEntry[e.ID] = e
 	}
 	for _, p := range got.Payloads {
 		c.payloads[p.Transfer] = p
@@ -233,6 +255,11 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 		slices.SortFunc(changes, func(a, b store.Change) int { return compare(a.ID, b.ID) })
 		if err := tx.Update(ctx, changes); err != nil {
 			return fmt.Errorf("update transfers: %w", err)
+		}
+	}
+	if len(c.decideRequests) > 0 {
+		if err := tx.DecideRequests(ctx, c.decideRequests); err != nil {
+			return fmt.Errorf("decide requests: %w", err)
 		}
 	}
 	if len(c.work) > 0 {

@@ -58,9 +58,9 @@ type Config struct {
 
 // Exchange carries out the use cases. It is safe for concurrent use; Run must be running.
 type Exchange struct {
-	cfg   Config
-	group *store.Group[*ticket]
-	index atomic.Pointer[agreement.Index]
+	cfg      Config
+	group    *store.Group[*ticket]
+	register atomic.Pointer[register] // replaced by the committing goroutine alone
 
 	publish chan []bus.Message // from the committing goroutine to the publisher
 
@@ -93,7 +93,11 @@ func New(cfg Config) (*Exchange, error) {
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
 	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256), fresh: fresh}
-	x.index.Store(cfg.Index)
+	declared, err := newRegister(cfg.Index, nil, 0)
+	if err != nil {
+		return nil, fmt.Errorf("exchange: %w", err)
+	}
+	x.register.Store(declared)
 	x.group = store.NewGroup(cfg.GroupLimit, cfg.QueueLimit, x.commit)
 	return x, nil
 }
@@ -127,7 +131,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 func (x *Exchange) Waiting() int { return x.group.Waiting() }
 
 // Index is the agreements and partners in force.
-func (x *Exchange) Index() *agreement.Index { return x.index.Load() }
+func (x *Exchange) Index() *agreement.Index { return x.register.Load().index }
 
 // An operation is one use case on its way through a commit. judge may run more than once, when a commit has to be repeated;
 // it starts from nothing each time.
@@ -234,6 +238,7 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 	if c.batch != nil {
 		x.tree.Commit(c.batch)
 	}
+	x.register.Store(c.register)
 	for _, n := range c.notices {
 		x.fresh.Add(n.Transfer, n)
 	}
@@ -268,13 +273,15 @@ func answered(err error) bool {
 	var state *StateError
 	var role *RoleError
 	var stale *StaleError
-	if errors.As(err, &state) || errors.As(err, &role) || errors.As(err, &stale) {
+	var act *ActError
+	var signature *SignatureError
+	if errors.As(err, &state) || errors.As(err, &role) || errors.As(err, &stale) || errors.As(err, &act) || errors.As(err, &signature) {
 		return true
 	}
 	return slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })
 }
 
-var answers = []error{ErrOtherBody, ErrNotYours, ErrNoRoom, ErrNoException, ErrReviewed}
+var answers = []error{ErrOtherBody, ErrNotYours, ErrNoAgreement, ErrNoRoom, ErrNoException, ErrReviewed, ErrNoRequest, ErrNotYourRequest, ErrDecided}
 
 // StateError says that a transfer is not in a state that allows what was asked.
 type StateError struct {

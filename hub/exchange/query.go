@@ -121,7 +121,9 @@ func (x *Exchange) Search(ctx context.Context, by Principal, q Query) (found []E
 	found = slices.DeleteFunc(found, func(e Entry) bool {
 		l := e.Leaf
 		mine := q.Everyone || l.Sender == by.Partner || l.Recipient == by.Partner || l.Actor.Partner == by.Partner
-		return !mine || l.Kind == ledger.KindQuery && !q.Everyone ||
+		// What the sender's people weighed is between them and the hub.
+		theirs := l.Kind == ledger.KindRuling && l.Sender != by.Partner
+		return !mine || (l.Kind == ledger.KindQuery || theirs) && !q.Everyone ||
 			!q.From.IsZero() && l.At.Before(q.From) || !q.To.IsZero() && !l.At.Before(q.To)
 	})
 	for i := range found {

@@ -165,23 +165,27 @@ func (c *hearing) better(f, g *agreement.Flow) *agreement.Flow {
 
 // choose orders clauses that are all in force and all cover the transfer; the first is the one to decide under. They are never
 // joined. The order MUST NOT depend on anybody's consent: choosing the clause that permits most once the answers are known
-// would put a basis that needs no consent in the place of one on which the person said no. So what a demand compels goes under the clause for
-// it; then come the bases, in the order in which a person's word counts; only among clauses on one basis is it the one that lets most items go.
+// would put a basis that needs no consent in the place of one on which the person said no. So what a demand compels or somebody claims as
+// safeguarding goes under the clause made for it; then come the bases, in the order in which a person's word counts; only among clauses on
+// one basis is it the one that lets most items go.
 func (c *hearing) choose(f, g *agreement.Flow) int {
 	r := c.request
-	if f.Compelled != g.Compelled && compels(r.Demand) {
-		if f.Compelled {
-			return -1
-		}
-		return 1
-	}
 	return cmp.Or(
+		cmp.Compare(madeFor(g, r), madeFor(f, r)),
 		cmp.Compare(basisRank(f.Basis.Article6), basisRank(g.Basis.Article6)),
 		cmp.Compare(conditionRank(f.Basis.Article9), conditionRank(g.Basis.Article9)),
 		cmp.Compare(reviewOf(f.Agreement, r.At), reviewOf(g.Agreement, r.At)),
 		cmp.Compare(c.lets(g), c.lets(f)),
 		cmp.Compare(f.ID, g.ID),
 	)
+}
+
+// madeFor is 1 for a clause that was made for the ground on which the sender sends, when that is a demand or a claim.
+func madeFor(f *agreement.Flow, r *Request) int {
+	if f.Compelled && compels(r.Demand) || needsLimb(f) && !compels(r.Demand) && r.Exception != nil && r.Exception.Kind == "safeguarding" {
+		return 1
+	}
+	return 0
 }
 
 // basisOrder lists the bases of Art 6(1) from the one that a person's word decides alone to the one that it does not touch.

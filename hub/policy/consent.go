@@ -74,9 +74,12 @@ func consented(c *hearing, p *person) []finding {
 		careful, lifted = c.cautious(p, row, said)
 		found = append(found, lifted...)
 	}
+	if careful.effect >= hold && (verdict.effect < hold || !p.primary) {
+		found = append(found, c.strip(p, delicate, c.explain(careful.code, p, said)))
+	}
 	switch {
 	case verdict.effect >= hold && !p.primary:
-		return c.without(p, said, verdict.code)
+		return append(found, c.without(p, said, verdict.code)...)
 	case verdict.effect >= hold:
 		// Nothing goes, so there is nothing to strip.
 		if careful.code == verdict.code {
@@ -88,8 +91,6 @@ func consented(c *hearing, p *person) []finding {
 			}
 		}
 		return found
-	case careful.effect >= hold:
-		found = append(found, c.strip(p, delicate, c.explain(careful.code, p, said)))
 	}
 	return append(found, c.cover(p, said)...)
 }
@@ -104,7 +105,7 @@ func (p *person) rests(refs []string) {
 }
 
 // verdict reads the matrix for the transfer as a whole and then, in the order of section 4.4, whether whoever spoke could. What a ruling has
-// lifted comes back as findings; behind a no that was lifted the person counts as silent.
+// lifted comes back as findings. Behind a no that was lifted, or that does not stop what protects somebody, the person counts as silent.
 func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
 	said = p.word.said
 	firm := c.flow.Basis.Article6 == "a"
@@ -119,11 +120,11 @@ func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
 		lifted = append(lifted, finding{effect: hold, Reason: c.explain(CapacityDoubt, p, said)})
 	}
 	if said.isNo() {
-		v = c.wayOut(p, matrix[c.flow.Basis.Article6][said], said)
-		if v == ok {
+		switch v = matrix[c.flow.Basis.Article6][said]; {
+		case v == ok:
 			return said, ok, lifted
-		}
-		if !passes(v) {
+		case v.effect == hold && c.overrides(p):
+		case !passes(v):
 			return said, v, lifted
 		}
 		said = silent
@@ -132,7 +133,7 @@ func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
 		return said, cell{hold, CapacityDoubt}, lifted
 	}
 	for _, v := range [...]cell{
-		c.wayOut(p, matrix[c.flow.Basis.Article6][said], said), c.maker(p, said), c.besideThem(p, said),
+		c.wayOut(p, matrix[c.flow.Basis.Article6][said]), c.maker(p, said), c.besideThem(p, said),
 	} {
 		if v.code == ConsentNone {
 			v.code = c.silence(p)
@@ -145,7 +146,7 @@ func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
 }
 
 // wayOut takes the ways out that some cells of the matrix have.
-func (c *hearing) wayOut(p *person, v cell, said answer) cell {
+func (c *hearing) wayOut(p *person, v cell) cell {
 	open := false
 	switch u := c.request.Undertaking; v.code {
 	case SubjectNotInformed:
@@ -155,7 +156,7 @@ func (c *hearing) wayOut(p *person, v cell, said answer) cell {
 	case LimbMissing:
 		open = c.limbRecorded()
 	}
-	if open || v.effect == hold && said.isNo() && c.overrides(p) {
+	if open {
 		return ok
 	}
 	return v
@@ -182,17 +183,19 @@ func (c *hearing) informed(p *person) bool {
 
 // cautious reads a row of caution, and as verdict does what a ruling has lifted of it.
 func (c *hearing) cautious(p *person, r *row, said answer) (v cell, lifted []finding) {
-	for {
-		v = c.wayOut(p, r[said], said)
-		if v.effect != hold || !p.primary || c.flow.Basis.Article6 == "a" || c.lifting(v.code) == nil {
-			return v, lifted
-		}
-		lifted = append(lifted, finding{effect: hold, Reason: c.explain(v.code, p, said)})
-		if !said.isNo() {
-			return ok, lifted
+	mayLift := func(v cell) bool {
+		return v.effect == hold && p.primary && c.flow.Basis.Article6 != "a" && c.lifting(v.code) != nil
+	}
+	if v = r[said]; said.isNo() && v.effect == hold && (c.overrides(p) || mayLift(v)) {
+		if !c.overrides(p) {
+			lifted = append(lifted, finding{effect: hold, Reason: c.explain(v.code, p, said)})
 		}
 		said = silent
 	}
+	if v = c.wayOut(p, r[said]); mayLift(v) {
+		return ok, append(lifted, finding{effect: hold, Reason: c.explain(v.code, p, said)})
+	}
+	return v, lifted
 }
 
 // without takes a third party's items out. A no takes all of them. When nothing speaks for the person, what only explains the

@@ -140,12 +140,15 @@ func (b *reference) clause() (unclear bool) {
 			}
 		}
 	}
-	// The bases on which a person's word counts come first, whatever the person said; a clause for demands comes first when one compels.
+	// The bases on which a person's word counts come first, whatever the person said; before them, the clause made for a demand that compels or
+	// for a claim of safeguarding.
 	const order = " abfEedc" // the blank is a basis that nobody declared
 	rank := func(f *agreement.Flow) string {
 		six, nine := strings.Replace(f.Basis.Article6, "ea", "E", 1), f.Basis.Article9
 		demanded := "2"
-		if f.Compelled && b.compelled() {
+		limb := f.Basis.Article9 == "g" && (paragraph(f) == "18" || paragraph(f) == "19")
+		claim := b.r.Exception != nil && b.r.Exception.Kind == "safeguarding" && !b.compelled()
+		if f.Compelled && b.compelled() || limb && claim {
 			demanded = "1"
 		}
 		if nine == "" {
@@ -472,13 +475,17 @@ func (b *reference) byException(i int) contracts.ItemSet {
 	if !demanded && !b.pick(s.Items.Minus(goes), func(item contracts.Item) bool { return item.Directive }).Empty() {
 		goes = b.pick(goes, func(item contracts.Item) bool { return !findsSomebody(item) })
 	}
+	noticed := s.Noticed.And(goes)
 	if !demanded {
 		goes = b.heed(i, goes)
 	}
-	noticed := !s.Noticed.And(goes).Empty()
 	anyHidden := slices.ContainsFunc(b.r.Subjects, func(s policy.Subject) bool { return s.Facts.Has(policy.AddressProtected) })
-	if noticed && anyHidden && !b.mayFind() {
+	switch {
+	case noticed.Empty() || !anyHidden || b.mayFind():
+	case primary:
 		b.hold(policy.ContactInNotes)
+	default:
+		goes = goes.Minus(noticed)
 	}
 	return goes
 }
@@ -648,7 +655,7 @@ var bookMatrix = map[string]map[string]string{
 }
 
 // cell reads bookMatrix: it gives p, h or r, and the reason behind a hold.
-func (b *reference) cell(key, said string, s policy.Subject, w heardWord) (string, policy.Code) {
+func (b *reference) cell(key, said string, w heardWord) (string, policy.Code) {
 	if bookMatrix[key] == nil {
 		return "p", ""
 	}
@@ -657,8 +664,6 @@ func (b *reference) cell(key, said string, s policy.Subject, w heardWord) (strin
 	switch c := bookMatrix[key][said]; {
 	case c == "h" && (key == "d" || key == "9c"):
 		return "h", "of vital interests"
-	case c == "h" && no != "" && b.safeguarding() && b.r.Exception.Limb != "" && b.overridden(s):
-		return "p", ""
 	case c == "h" && no != "":
 		return "h", no
 	case c == "h":
@@ -695,7 +700,17 @@ func (b *reference) byClause(i int) contracts.ItemSet {
 	covered := goes
 	goes = b.judged(i, goes, covered)
 
-	// What the recipient needs, what has to be read, and what somebody typed where it does not belong.
+	// What somebody typed where it does not belong, what the recipient needs, and what has to be read.
+	if noticed := s.Noticed.And(covered); !noticed.Empty() && !b.mayFind() {
+		anyHidden := slices.ContainsFunc(b.r.Subjects, func(s policy.Subject) bool { return s.Facts.Has(policy.AddressProtected) })
+		none := b.pick(f.Allowed, func(item contracts.Item) bool { return item.Role == s.Role && waysToReach(item) }).Empty()
+		switch may := !anyHidden && !none && b.pick(s.Items.Minus(goes), waysToReach).Empty(); {
+		case !may && primary:
+			b.hold(policy.ContactInNotes)
+		case !may:
+			goes = goes.Minus(noticed)
+		}
+	}
 	if !f.Compelled {
 		lacks := !b.pick(f.Required.Minus(goes), func(item contracts.Item) bool { return item.Role == s.Role }).Empty()
 		switch {
@@ -706,16 +721,9 @@ func (b *reference) byClause(i int) contracts.ItemSet {
 		}
 	}
 	reviewed := b.r.Review != nil && slices.ContainsFunc(b.sender.People, func(p transfer.Person) bool { return p.ID == b.r.Review.Person })
-	text := b.pick(goes, func(item contracts.Item) bool { return item.FreeText && !item.Directive && !item.Attachment })
+	text := b.pick(covered, func(item contracts.Item) bool { return item.FreeText && !item.Directive && !item.Attachment })
 	if f.FreeText == agreement.Reviewed && !text.Empty() && !reviewed {
 		b.hold(policy.NotReviewed)
-	}
-	if !s.Noticed.And(goes).Empty() && !b.mayFind() {
-		anyHidden := slices.ContainsFunc(b.r.Subjects, func(s policy.Subject) bool { return s.Facts.Has(policy.AddressProtected) })
-		none := b.pick(f.Allowed, func(item contracts.Item) bool { return item.Role == s.Role && waysToReach(item) }).Empty()
-		if anyHidden || none || !b.pick(s.Items.Minus(goes), waysToReach).Empty() {
-			b.hold(policy.ContactInNotes)
-		}
 	}
 	return goes
 }
@@ -882,6 +890,7 @@ func (b *reference) consented(
 		!(primary && b.lifted(policy.CapacityDoubt))
 
 	// Whether it goes at all.
+	overridden := b.safeguarding() && b.r.Exception.Limb != "" && b.overridden(s)
 	mayLift := primary && basis.Article6 != "a"
 	stopped := ""
 	stop := func(how string, code policy.Code) {
@@ -893,17 +902,19 @@ func (b *reference) consented(
 	isNo := map[string]bool{"refused": true, "withdrawn": true, "objected": true}
 	spoken := said
 	if isNo[said] {
-		how, code := b.cell(basis.Article6, said, s, w)
-		stop(how, code)
+		how, code := b.cell(basis.Article6, said, w)
+		if how != "h" || !overridden {
+			stop(how, code)
+		}
 		if how == "h" && stopped == "" {
-			said = "none" // somebody has lifted it
+			said = "none" // behind what somebody has lifted, or what does not count here
 		}
 	}
 	if stopped == "" && !isNo[said] {
 		if onWord && doubted {
 			stopped = "h"
 		} else {
-			how, code := b.cell(basis.Article6, said, s, w)
+			how, code := b.cell(basis.Article6, said, w)
 			stop(how, code)
 			if lackingAdult && onWord && stopped == "" {
 				decided := said == "yes"
@@ -929,15 +940,12 @@ func (b *reference) consented(
 	}
 	careful := "p"
 	if !special.Empty() {
-		how, code := b.cell(key, said, s, w)
+		how, code := b.cell(key, said, w)
+		if how == "h" && isNo[said] && (overridden || mayLift && b.lifted(code)) {
+			how, code = b.cell(key, "none", w)
+		}
 		if how == "h" && mayLift && b.lifted(code) {
 			how = "p"
-			if isNo[said] {
-				how, code = b.cell(key, "none", s, w)
-				if how == "h" && b.lifted(code) {
-					how = "p"
-				}
-			}
 		}
 		careful = how
 	}
@@ -945,6 +953,8 @@ func (b *reference) consented(
 	switch {
 	case stopped != "" && !primary && isNo[spoken]:
 		return contracts.ItemSet{}
+	case stopped != "" && !primary && careful != "p":
+		return keep(context().Minus(special))
 	case stopped != "" && !primary:
 		return keep(context())
 	case stopped != "":
@@ -956,7 +966,6 @@ func (b *reference) consented(
 	}
 
 	// Item by item.
-	overridden := b.safeguarding() && b.r.Exception.Limb != "" && b.overridden(s)
 	covered := b.pick(goes, func(item contracts.Item) bool {
 		gated := basis.Article6 == "a" || item.Special && (basis.Article9 == "a" || basis.Article9 == "d") || item.Offence && basis.Offence == "para 29"
 		cautious := item.Special && bookMatrix[key] != nil

@@ -111,24 +111,35 @@ func endangered(c *hearing, p *person) []finding {
 	}}}
 }
 
-// noticed looks for an address, a number or an e-mail address that somebody has typed into notes which would go. It holds the transfer where
-// the person's contact details may not go, and is a note where they may.
+// noticed looks for an address, a number or an e-mail address that somebody has typed into notes. Where the person's contact details may go, it
+// is a note. Where they may not, it holds the transfer, also when the person has since said no to the notes: their no makes nothing go that
+// had to be looked at before. Of anybody else than whose message it is, the notes stay behind.
 func noticed(c *hearing, p *person) []finding {
-	items := p.Noticed.And(p.left)
+	items := p.Noticed.And(p.covered)
 	if items.Empty() {
 		return nil
 	}
-	f := finding{effect: note, Reason: Reason{
+	reason := Reason{
 		Code: ContactInNotes, Gate: "G6", Source: "001-10", Role: p.Role, Items: c.request.Contract.Names(items),
 		Detail: fmt.Sprintf("The notes about %s seem to hold an address, a telephone number or an e-mail address.", who(p)),
 		Remedy: "Next time put it where the message has a place for it.",
-	}}
-	if !c.mayReach(p) {
-		f.effect = hold
-		f.Detail = fmt.Sprintf("The notes about %s seem to hold an address, a telephone number or an e-mail address, and contact details may not go.", who(p))
-		f.Remedy = "Take it out of the notes and send the message again."
 	}
-	return []finding{f}
+	going := items.And(p.left)
+	switch {
+	case c.mayReach(p) && going.Empty():
+		return nil
+	case c.mayReach(p):
+		return []finding{{effect: note, Reason: reason}}
+	}
+	reason.Detail = fmt.Sprintf("The notes about %s seem to hold an address, a telephone number or an e-mail address, and contact details may not go.", who(p))
+	reason.Remedy = "Take it out of the notes and send the message again."
+	switch {
+	case p.primary:
+		return []finding{{effect: hold, Reason: reason}}
+	case going.Empty():
+		return nil
+	}
+	return []finding{c.strip(p, going, reason)}
 }
 
 // mayReach reports whether contact details of a person may go. Nobody knows whose the number in a note is, so none may where anybody in the

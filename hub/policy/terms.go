@@ -109,9 +109,10 @@ func figures(c *hearing) []finding {
 	}}}
 }
 
-// read asks that somebody at the sender has read what people wrote freely, and what is attached, where the clause lets it go on that condition.
+// read asks that somebody at the sender has read what people wrote freely, and what is attached, where the clause lets it go on that condition:
+// whatever a person has said of it, so that a no never makes anything go that had to be read before.
 func read(c *hearing, p *person) []finding {
-	items := c.which(p.left, func(i *contracts.Item) bool { return c.leave(i) == agreement.Reviewed })
+	items := c.which(p.covered, func(i *contracts.Item) bool { return c.leave(i) == agreement.Reviewed })
 	if v := c.request.Review; items.Empty() || v != nil && c.staff(v.Person) != nil {
 		return nil
 	}

@@ -127,6 +127,32 @@ func TestWhatADecisionDependsOnIsInTheLog(t *testing.T) {
 	}
 }
 
+// Who was on the register is an input as well, for those whom the message or a ruling names, and for nobody else.
+func TestTheLogSaysWhoWasOnTheRegister(t *testing.T) {
+	staff := func(id string, roles ...transfer.StaffRole) transfer.Person {
+		return transfer.Person{ID: id, Roles: roles}
+	}
+	x := register(t, nil, employing(staff("claims", transfer.Practitioner), staff("reads", transfer.Caseworker), staff("meets", transfer.CaldicottGuardian),
+		staff("rules", transfer.DataProtection, transfer.SafeguardingLead), staff("rests", transfer.DataProtection)))
+	l := &ledger.Leaf{}
+	replay.WriteInputs(l, &policy.Request{
+		Sender: cih, Contract: referral, Exception: &contracts.Exception{Person: "claims"}, Review: &contracts.Review{Person: "reads"},
+		Demand: &contracts.Demand{Person: "meets"}, Rulings: []policy.Ruling{{Person: "rules"}, {Person: "has left"}},
+	}, x)
+	want := []ledger.Person{
+		{ID: "claims", Roles: []transfer.StaffRole{transfer.Practitioner}}, {ID: "reads", Roles: []transfer.StaffRole{transfer.Caseworker}},
+		{ID: "meets", Roles: []transfer.StaffRole{transfer.CaldicottGuardian}},
+		{ID: "rules", Roles: []transfer.StaffRole{transfer.DataProtection, transfer.SafeguardingLead}},
+	}
+	if diff := cmp.Diff(want, l.Staff); diff != "" {
+		t.Error(diff)
+	}
+	plain := &ledger.Leaf{}
+	if replay.WriteInputs(plain, &policy.Request{Sender: cih, Contract: referral}, x); plain.Staff != nil {
+		t.Errorf("a message that names nobody says %v", plain.Staff)
+	}
+}
+
 // What many events have in common is kept once, and events that differ in anything are told apart.
 func TestEventsThatDifferInOneThingStayTwo(t *testing.T) {
 	h := replay.NewHistory(register(t, nil))
