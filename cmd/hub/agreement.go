@@ -29,6 +29,8 @@ type agreementCmd struct {
 	Diff    agreementDiff    `cmd:"" help:"Say what would newly flow, stop flowing or change from one version to another."`
 	Export  agreementExport  `cmd:"" help:"Write an agreement for other software (ODRL), or a partner's record of processing (Art 30)."`
 
+	Act agreementAct `cmd:"" help:"Activate, suspend, resume or retire a version while the hub runs, also for what is queued."`
+
 	Forecast agreementForecast `cmd:"" help:"Say which clauses stop or start on which date, and how much goes under them."`
 	Simulate agreementSimulate `cmd:"" help:"Say which past transfers a proposed version would have decided otherwise."`
 	Usage    agreementUsage    `cmd:"" help:"Say what each clause carried, what nobody sends, and what is sent for nothing."`

@@ -80,7 +80,7 @@ type figures struct {
 func (f *figures) sound() bool { return f.Missing == 0 && f.Duplicated == 0 && f.LogVerified }
 
 // Run starts a hub as a process of its own, so that its processor time is its own, and drives it over HTTP as partners do: submit, long
-// poll, collect, receipt. Afterwards it audits the log.
+// poll, and collect and acknowledge what waits by the batch. Afterwards it audits the log.
 func (b *benchCmd) Run(e *env) error {
 	f, err := b.measure(e)
 	if err != nil {
@@ -524,7 +524,7 @@ func (l *load) one(ctx context.Context) {
 	}
 }
 
-// What a recipient's system takes at once, and in how many requests.
+// How much a recipient's system takes in one request, and how many such requests it has on their way.
 const (
 	batchSize  = 50
 	collectors = 4
@@ -552,8 +552,9 @@ func (l *load) collectAll(ctx context.Context) error {
 			}
 			continue
 		}
-		empty, after = 0, page.Next
+		after = page.Next
 		if ids := l.claim(page.Entries, asked); len(ids) > 0 {
+			empty = 0
 			busy <- struct{}{}
 			all.Go(func() {
 				l.take(work, ids)

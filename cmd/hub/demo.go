@@ -18,10 +18,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/samber/lo"
+
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/auth"
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
+	"referralhub/hub/policy"
 	"referralhub/hub/server"
 	"referralhub/hub/transfer"
 )
@@ -40,6 +43,7 @@ const (
 	carersInHerts = transfer.PartnerID("carers-in-hertfordshire")
 	ageUKHerts    = transfer.PartnerID("age-uk-hertfordshire")
 	hertsCouncil  = transfer.PartnerID("hertfordshire-county-council")
+	kentCouncil   = transfer.PartnerID("kent-county-council")
 	operator      = transfer.PartnerID("hub-operator")
 )
 
@@ -59,7 +63,7 @@ func (d *demoCmd) Run(e *env) error {
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
 
-	s := &story{out: e.stdout, cfg: cfg}
+	s := &story{env: e, out: e.stdout, cfg: cfg}
 	err = s.play(ctx)
 	switch {
 	case err != nil:
@@ -131,12 +135,22 @@ func freeAddress() string {
 
 // story plays partners and the Data Protection Lead against a running hub, and says what happens in their words.
 type story struct {
+	env  *env
 	out  io.Writer
 	cfg  server.Config
 	step int
 
-	cih, ageUK, dpl *client.Client
-	disclosure      *client.Disclosure
+	cih, cihLeads, ageUK, council, dpl *client.Client
+
+	disclosure *client.Disclosure
+}
+
+// systems are those of the story, each with where its client stands. The leads of Carers in Hertfordshire have one of their own.
+func (s *story) systems() map[transfer.SystemID]**client.Client {
+	return map[transfer.SystemID]**client.Client{
+		"carers-in-hertfordshire/casework": &s.cih, "carers-in-hertfordshire/dpl": &s.cihLeads, "age-uk-hertfordshire/casework": &s.ageUK,
+		"hertfordshire-county-council/casework": &s.council, "hub-operator/dpl": &s.dpl,
+	}
 }
 
 func (s *story) keyFile(id transfer.SystemID) string {
@@ -145,7 +159,7 @@ func (s *story) keyFile(id transfer.SystemID) string {
 
 // enrol makes a key for each partner system of the story and registers its public half, as partners would.
 func (s *story) enrol() error {
-	for _, id := range []transfer.SystemID{"carers-in-hertfordshire/casework", "age-uk-hertfordshire/casework", "hub-operator/dpl"} {
+	for id := range s.systems() {
 		key, err := auth.GenerateKey("ES256")
 		if err != nil {
 			return err
@@ -211,9 +225,7 @@ func (s *story) reach(ctx context.Context) error {
 		}
 	}
 	var err error
-	for id, c := range map[transfer.SystemID]**client.Client{
-		"carers-in-hertfordshire/casework": &s.cih, "age-uk-hertfordshire/casework": &s.ageUK, "hub-operator/dpl": &s.dpl,
-	} {
+	for id, c := range s.systems() {
 		if *c, err = s.client(id); err != nil {
 			return err
 		}
@@ -249,9 +261,11 @@ func (s *story) play(ctx context.Context) error {
 	if err := s.reach(ctx); err != nil {
 		return err
 	}
-	fmt.Fprint(s.out, client.Wrap("", fmt.Sprintf("The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire."+
+	fmt.Fprint(s.out, client.Wrap("", fmt.Sprintf("The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire and Kent."+
 		" Everybody in this story is invented.", s.cfg.URL)))
-	for _, act := range []func(context.Context) error{s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.verify} {
+	for _, act := range []func(context.Context) error{
+		s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.figures, s.letGo, s.redecide, s.verify,
+	} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -324,12 +338,12 @@ func (s *story) collect(ctx context.Context) error {
 }
 
 func (s *story) refused(ctx context.Context) error {
-	s.title("The same charity refers to Hertfordshire County Council, with which it has no agreement.")
+	s.title("The same charity refers to Kent County Council, with which it has no agreement.")
 	m, err := adultCarer()
 	if err != nil {
 		return err
 	}
-	sent, err := s.cih.Send(ctx, m.about("demo-council", "Joan", "Adeyemi", nhsNumber(410), "CIH/30001").to(hertsCouncil).json())
+	sent, err := s.cih.Send(ctx, m.about("demo-council", "Joan", "Adeyemi", nhsNumber(410), "CIH/30001").to(kentCouncil).json())
 	if err != nil {
 		return err
 	}
@@ -352,7 +366,7 @@ func (s *story) held(ctx context.Context) error {
 		return err
 	}
 	t := sent.Transfers[0]
-	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, t.Owner, t.Deadline.Format("2 January 2006"))
+	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, client.Office(t.Owner), t.Deadline.Format("2 January 2006"))
 	s.reasons(t.Reasons)
 	return s.must(t.Outcome == transfer.Hold && t.State == transfer.Held && t.Owner != "" && !t.Deadline.IsZero(), "%s, %s", t.Outcome, t.State)
 }
@@ -424,6 +438,111 @@ func (s *story) whoReceivedWhat(ctx context.Context) error {
 	}
 	s.say("That the question was asked is leaf %d.", found.QueryLeaf.Index)
 	return s.must(released == 1, "%d releases", released)
+}
+
+func (s *story) figures(ctx context.Context) error {
+	s.title("Hertfordshire County Council pays for part of the work, and gets the figures of the quarter.")
+	m, err := example("aggregate-quarter")
+	if err != nil {
+		return err
+	}
+	sent, err := s.cih.Send(ctx, m.to(hertsCouncil).json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s, under %s.", t.Outcome, t.Agreement.Flow)
+	got, err := s.council.Collect(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	var counts struct {
+		Report struct {
+			Measures []struct {
+				Name  string
+				Count any // a number, or "suppressed"
+			}
+		}
+	}
+	if err := json.Unmarshal(got.Dataset, &counts); err != nil {
+		return fmt.Errorf("read the figures: %w", err)
+	}
+	suppressed, exact := 0, 0
+	for _, c := range counts.Report.Measures {
+		n, shown := c.Count.(float64)
+		switch {
+		case !shown:
+			suppressed++
+		case n != 0 && (n < 5 || int(n)%5 != 0):
+			exact++
+		}
+	}
+	s.say("The council receives %s and nobody's data: %d counts are suppressed, so that nobody is known by being one of few, and the others rounded to five.",
+		client.Count(len(counts.Report.Measures), "figure"), suppressed)
+	return s.must(t.Outcome == transfer.Permit && suppressed > 0 && exact == 0, "%s, %d suppressed, %d exact", t.Outcome, suppressed, exact)
+}
+
+func (s *story) letGo(ctx context.Context) error {
+	s.title("Blodwen Rhys's husband is said to have hurt her, so the Safeguarding Lead looks first.")
+	m, err := adultCarer()
+	if err != nil {
+		return err
+	}
+	const his = "9 Otterspool Row"
+	m.about("demo-safety", "Blodwen", "Rhys", nhsNumber(440), "CIH/30004")
+	m["cared_for"] = []any{map[string]any{
+		"relationship_to_carer": "husband", "condition": []any{"dementia"}, "addresses": []any{map[string]any{"lines": []any{his}}}, "alleged_perpetrator": true,
+	}}
+	sent, err := s.cih.Send(ctx, m.json())
+	if err != nil {
+		return err
+	}
+	t := sent.Transfers[0]
+	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, client.Office(t.Owner), t.Deadline.Format("2 January 2006"))
+	if err := s.must(t.State == transfer.Held && t.Owner == policy.OwnerSafeguarding, "%s, for %s", t.State, t.Owner); err != nil {
+		return err
+	}
+	codes := lo.Uniq(lo.Map(t.Reasons, func(r client.Reason, _ int) string { return r.Code }))
+	ruling := client.Ruling{Act: string(policy.LetGo), Person: "caseworker-1", Codes: codes, Ground: "safe-to-send", At: time.Now()}
+	_, err = s.cihLeads.Rule(ctx, t.ID, ruling)
+	var problem *client.Problem
+	if !errors.As(err, &problem) {
+		return s.must(false, "the caseworker could let it go (%v)", err)
+	}
+	s.say("A caseworker tries to let it go: %d %s.", problem.Status, problem.Title)
+	ruling.Person = "safeguarding-1"
+	now, err := s.cihLeads.Rule(ctx, t.ID, ruling)
+	if err != nil {
+		return err
+	}
+	got, err := s.ageUK.Collect(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	s.say("The Safeguarding Lead lets it go: %s. Age UK collects it, and where her husband lives is not in it.", now.State)
+	return s.must(problem.Status == http.StatusForbidden && now.State == transfer.Queued && !bytes.Contains(got.Dataset, []byte(his)),
+		"%d, %s, with his address: %t", problem.Status, now.State, bytes.Contains(got.Dataset, []byte(his)))
+}
+
+// redecide is hub verify --redecide on the log of the story.
+func (s *story) redecide(ctx context.Context) error {
+	s.title("The Data Protection Lead has every decision made again from the log alone.")
+	st, err := server.OpenStore(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close() //nolint:errcheck // nothing was written
+	var told strings.Builder
+	aside := *s.env
+	aside.stdout = &told
+	err = (&verifyCmd{Redecide: true}).again(&aside, s.cfg, map[string]ledger.Source{s.cfg.Origin: st.Log(ctx, s.cfg.Origin)})
+	for line := range strings.Lines(told.String()) {
+		s.say("%s", line)
+	}
+	if errors.Is(err, errFailed) {
+		return s.must(false, "some would come out otherwise")
+	}
+	return err
 }
 
 func (s *story) verify(ctx context.Context) error {

@@ -36,6 +36,7 @@ type cli struct {
 	Partner   partnerCmd   `cmd:"" group:"Partners and agreements" help:"List partners, enrol a system's keys, suspend or restore a partner."`
 	Agreement agreementCmd `cmd:"" group:"Partners and agreements" help:"Check agreements, or explain one in plain English."`
 
+	Holds  holdsCmd  `cmd:"" group:"The disclosure log" help:"List what waits for the people of all partners."`
 	Audit  auditCmd  `cmd:"" group:"The disclosure log" help:"Ask the log who received what about a person."`
 	Verify verifyCmd `cmd:"" group:"The disclosure log" help:"Audit the whole disclosure log. Exit 0 only if it is whole."`
 	Log    logCmd    `cmd:"" group:"The disclosure log" help:"Export the log, or show its checkpoint or leaves."`

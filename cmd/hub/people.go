@@ -24,14 +24,16 @@ func nhsNumber(n int) string {
 type message map[string]any
 
 // adultCarer is the example of an adult carer who is referred for Hertswise, with consent.
-func adultCarer() (message, error) {
-	text, err := contracts.Example("adult-carer-hertswise")
+func adultCarer() (message, error) { return example("adult-carer-hertswise") }
+
+func example(name string) (message, error) {
+	text, err := contracts.Example(name)
 	if err != nil {
 		return nil, err
 	}
 	var m message
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("read the example of an adult carer: %w", err)
+		return nil, fmt.Errorf("read the example %s: %w", name, err)
 	}
 	return m, nil
 }

@@ -64,8 +64,13 @@ func (c *collectCommand) Run(ctx context.Context, s *session) error {
 	if err := replace(c.Out, d.Raw); err != nil {
 		return fmt.Errorf("keep the disclosure (collect it again): %w", err)
 	}
-	s.say("Collected into %s: %s from %s, under agreement %s version %d.", c.Out, d.MessageType, d.Sender, d.Agreement.ID, d.Agreement.Version)
-	s.say("  purpose %s; lawful basis Article 6(1)(%s)%s", d.Purpose, d.LawfulBasis.Article6, special(d.LawfulBasis))
+	if d.Outcome == transfer.PermitException {
+		s.say("Collected into %s: %s from %s, by exception.", c.Out, d.MessageType, d.Sender)
+		s.say("  purpose %s", d.Purpose)
+	} else {
+		s.say("Collected into %s: %s from %s, under agreement %s version %d.", c.Out, d.MessageType, d.Sender, d.Agreement.ID, d.Agreement.Version)
+		s.say("  purpose %s; lawful basis Article 6(1)(%s)%s", d.Purpose, d.LawfulBasis.Article6, special(d.LawfulBasis))
+	}
 	if d.OnwardSharing != "" {
 		s.paragraph("  ", "passing it on: %s", d.OnwardSharing)
 	}

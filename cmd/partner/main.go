@@ -45,6 +45,9 @@ type flags struct {
 	MakeKey keyCommand   `cmd:"" group:"Set up" name:"key" help:"Make a key pair for a system of ours."`
 	Token   tokenCommand `cmd:"" group:"Set up" help:"Print an access token, for use with other tools."`
 
+	Agreement agreementCommand `cmd:"" group:"Agreements" help:"List, read, suspend and resume the agreements that we are a party to."`
+	Sign      signCommand      `cmd:"" group:"Agreements" help:"Sign an agreement with our key."`
+
 	Send     sendCommand     `cmd:"" group:"Send" help:"Hand in a referral."`
 	Transfer transferCommand `cmd:"" group:"Send" help:"Say where a transfer stands."`
 	Consent  consentCommand  `cmd:"" group:"Send" help:"Record that somebody gave, refused or withdrew consent."`
@@ -52,6 +55,10 @@ type flags struct {
 	Inbox   inboxCommand   `cmd:"" group:"Receive" help:"List what waits for us."`
 	Collect collectCommand `cmd:"" group:"Receive" help:"Take a transfer out of the inbox."`
 	Receipt receiptCommand `cmd:"" group:"Receive" help:"Tell the sender what became of a transfer."`
+
+	Holds     holdsCommand     `cmd:"" group:"Decide" help:"List what waits for one of our people to look at it."`
+	Rule      ruleCommand      `cmd:"" group:"Decide" help:"Release, refuse or return a transfer that is held."`
+	Disclosed disclosedCommand `cmd:"" group:"Decide" help:"Enter what was told outside the hub, by telephone perhaps."`
 
 	Search searchCommand `cmd:"" group:"Check" help:"Ask the disclosure log who received what."`
 	Verify verifyCommand `cmd:"" group:"Check" help:"Check that what was collected is in the hub's log, unaltered."`

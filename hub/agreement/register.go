@@ -23,7 +23,7 @@ var (
 	algorithms = []string{"EdDSA", "ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"}
 	scopes     = []string{
 		"referrals:send", "decisions:ask", "inbox:read", "receipts:write", "consents:write", "transfers:read",
-		"disclosures:search", "disclosures:enter", "holds:read", "holds:settle", "exceptions:claim", "requests:handle", "log:read",
+		"disclosures:search", "disclosures:enter", "holds:read", "holds:settle", "exceptions:claim", "requests:handle", "log:read", "agreements:act",
 	}
 	adapters = []string{"mailbox", "webhook"}
 )

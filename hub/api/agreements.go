@@ -85,14 +85,6 @@ func versionIn(r *http.Request) (transfer.AgreementID, int, error) {
 	return transfer.AgreementID(vars["agreement"]), version, nil
 }
 
-// grounds are the codes of the contract that go with each act.
-var grounds = map[exchange.AgreementAct][]string{
-	exchange.Activate: {"paper-signed"},
-	exchange.Suspend:  {"breach", "complaint", "precaution", "legal-advice", "under-review", "contract"},
-	exchange.Resume:   {"resolved", "reviewed", "entered-in-error"},
-	exchange.Retire:   {"replaced", "service-ended", "contract", "breach", "legal-advice"},
-}
-
 // actOn takes what a named person does about a version of an agreement.
 func (s *server) actOn(r *http.Request, by auth.Principal) (answer, error) {
 	id, version, err := versionIn(r)
@@ -130,9 +122,9 @@ func (s *server) deed(body []byte) (exchange.Deed, error) {
 		return exchange.Deed{}, err
 	}
 	var faults []contracts.Fault
-	if !slices.Contains(grounds[in.Act], in.Ground) {
+	if codes := in.Act.Grounds(); !slices.Contains(codes, in.Ground) {
 		faults = append(faults, contracts.Fault{
-			Pointer: "/ground", Rule: "contradiction", Detail: "this is no ground to " + string(in.Act), Remedy: "give one of " + strings.Join(grounds[in.Act], ", "),
+			Pointer: "/ground", Rule: "contradiction", Detail: "this is no ground to " + string(in.Act), Remedy: "give one of " + strings.Join(codes, ", "),
 		})
 	}
 	if in.At.After(s.Now().Add(clockSkew)) {

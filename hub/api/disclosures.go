@@ -125,7 +125,13 @@ func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
 		found = found[:in.Limit]
 		out["next"] = logRef{Origin: found[in.Limit-1].Origin, Index: found[in.Limit-1].Index}
 	}
-	out["entries"] = lo.Map(found, func(e exchange.Entry, _ int) entryJSON { return entryOf(e) })
+	out["entries"] = lo.Map(found, func(e exchange.Entry, _ int) entryJSON {
+		line := entryOf(e)
+		if !q.Everyone && e.Leaf.Recipient == by.Partner && e.Leaf.Sender != by.Partner {
+			line.Stripped, line.Reasons = nil, codesOnly(line.Reasons) // as in shown
+		}
+		return line
+	})
 	return answer{body: out}, nil
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"referralhub/contracts"
 	"referralhub/hub/auth"
 	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
 	"referralhub/hub/transfer"
 )
 
@@ -52,10 +54,20 @@ func (s *server) inclusion(r *http.Request, by auth.Principal) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if l.Recipient == by.Partner || l.Sender == by.Partner {
+	if l.Sender == by.Partner || l.Recipient == by.Partner && showsRecipient(l) {
 		out["leaf"] = leaf[0]
 	}
 	return answer{body: out}, nil
+}
+
+// showsRecipient reports whether a recipient may read a leaf: it is about what they got, and not about what the sender and the hub weighed before.
+// A leaf cannot be shown in part, so that one which says of somebody what could endanger them is not shown at all; its hash is proved all the same.
+func showsRecipient(l *ledger.Leaf) bool {
+	secret := (policy.AllegedPerpetrator | policy.ParentConflict).Names()
+	told := slices.ContainsFunc(l.Subjects, func(p ledger.Subject) bool {
+		return slices.ContainsFunc(p.Facts, func(f string) bool { return slices.Contains(secret, f) })
+	})
+	return !told && (l.Kind == ledger.KindRelease || l.Kind == ledger.KindOutcome || l.Kind == ledger.KindDisclosure)
 }
 
 func (s *server) consistency(r *http.Request, _ auth.Principal) (answer, error) {

@@ -117,6 +117,7 @@ func TestWhatIsNotAsExpectedIsSaid(t *testing.T) {
         carer: {has: [carer.condition, carer.name.family], not: [carer.phones]}
         cared_for: {all: [cared_for.condition]}
         professional: {all: [referrer.name]}
+        professional[1]: {has: [professionals.name, professionals.email]}
       stripped: {carer: [carer.ethnicity, carer.email]}
       reasons: [ITEM_NOT_LISTED, CONSENT_NONE]
       obligations: [sing]
@@ -134,6 +135,7 @@ func TestWhatIsNotAsExpectedIsSaid(t *testing.T) {
 		"items about carer: must not go and goes: carer.phones",
 		"items about professional: not expected and goes: " +
 			"referrer.job_title, referrer.organisation, referrer.phone, referrer.email, referrer.relationship",
+		"items about professional[1]: expected and does not go: professionals.email",
 		"stripped about carer: expected also carer.email",
 		"dataset: expected something at /cared_for/0, came nothing",
 		`dataset: expected "Margaret" at /carer/name/given, came "Maureen Bríd"`,
@@ -196,6 +198,13 @@ func TestACaseThatPasses(t *testing.T) {
 
 // The example's own consents do not count: what people have said stands in the case.
 func TestAnExampleIsTakenWithoutItsConsents(t *testing.T) {
+	doc, err := load(t, story("Nobody was asked", maureen+"    expect: {outcome: permit}\n")).Cases[0].Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Consents) > 0 || doc.Undertaking.AssertedAt != "2026-11-20T10:00:00Z" || doc.Envelope.Recipients[0] != "age-uk-hertfordshire" {
+		t.Errorf("it is not sent as the case has it: %d consents, undertaken at %s", len(doc.Consents), doc.Undertaking.AssertedAt)
+	}
 	p := play(t, story("Nobody was asked", maureen+"    expect: {outcome: hold, reasons_include: [CONSENT_NONE]}\n"))
 	if !p.Passed() {
 		t.Error(p.Differences)

@@ -31,8 +31,8 @@ type Disclosure struct {
 	Purpose       transfer.Purpose     `json:"purpose"`
 	Service       transfer.Service     `json:"service,omitempty"`
 	CorrelationID string               `json:"correlation_id,omitempty"`
-	Agreement     AgreementRef         `json:"agreement"`
-	LawfulBasis   LawfulBasis          `json:"lawful_basis"`
+	Agreement     AgreementRef         `json:"agreement,omitzero"`    // zero for what goes by exception
+	LawfulBasis   LawfulBasis          `json:"lawful_basis,omitzero"` // likewise
 	Outcome       transfer.Outcome     `json:"outcome"`
 	Consents      []string             `json:"consents,omitempty"`       // ids of the consent events it rests on
 	OnwardSharing string               `json:"onward_sharing,omitempty"` // whether the recipient may pass it on

@@ -31,6 +31,22 @@ const (
 	sign AgreementAct = "sign" // a party's signature
 )
 
+// Grounds are the codes for why an act may be done.
+func (a AgreementAct) Grounds() []string {
+	switch a {
+	case Activate:
+		return []string{"paper-signed"}
+	case Suspend:
+		return []string{"breach", "complaint", "precaution", "legal-advice", "under-review", "contract"}
+	case Resume:
+		return []string{"resolved", "reviewed", "entered-in-error"}
+	case Retire:
+		return []string{"replaced", "service-ended", "contract", "breach", "legal-advice"}
+	case sign:
+	}
+	return nil
+}
+
 // SigningKey is a key that a signature is verified with.
 type SigningKey = agreement.SigningKey
 

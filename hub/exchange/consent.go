@@ -177,13 +177,12 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) {
 }
 
 // resume queues what was held, on a decision that permits it.
-func (c *commit) resume(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
+func (c *commit) resume(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) {
 	c.moved(t, transfer.Queued, d.clause(), -1)
 	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
 	l.State = transfer.Queued
 	c.workOf(t, d, c.leaf(l))
 	c.enqueue(t)
-	return l
 }
 
 // knowsAll reports whether nobody in a transfer has been erased. Of somebody who has been, no leaf can be written, and so nothing released.

@@ -1,4 +1,5 @@
-// Package exchange holds the use cases of the hub: submit, collect, acknowledge, consent, settle, expire, ask the log. It is the only
+// Package exchange holds the use cases of the hub: submit, collect, acknowledge, consent, settle, expire, ask the log; and those of people: rule
+// on a hold, review an exception, answer a request, enter what was told outside the hub. It is the only
 // place where a decision, the disclosure log and the durable state of a transfer meet, and they meet in one commit.
 //
 // Every use case is an operation. Operations that arrive together share a commit: they are read for together, judged one after
@@ -9,6 +10,8 @@
 //   - A payload leaves this package only inside a delivery.Parcel, and a Parcel is made only after the commit that holds its
 //     release leaf has succeeded.
 //   - An operation that is refused or fails adds nothing to the commit.
+//   - What somebody has said is recorded whatever is wrong with the transfers that it is about.
+//   - Every decision about a stored transfer is made on the case that was decided first, as it is sealed with the dataset, and on all rulings.
 //   - After a commit whose fate is unknown nothing is answered as done, and the right edge of the log is read again.
 package exchange
 
@@ -18,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +71,10 @@ type Exchange struct {
 	// fresh holds the notices of transfers that were committed a moment ago, so that announcing them asks the database nothing. A
 	// notice names no person, and whoever is told of a transfer that was stopped meanwhile is told so when collecting it.
 	fresh *lru.Cache[transfer.TransferID, *delivery.Notice]
+
+	// looked is up to which deadline holds have been decided again, under lookedMu.
+	looked   time.Time
+	lookedMu sync.Mutex
 
 	// tree is the right edge of this copy's log. It is owned by the committing goroutine; nil means that it must be read again.
 	tree *ledger.Tree

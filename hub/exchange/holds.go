@@ -197,7 +197,7 @@ func (r *rule) letGo(c *commit, t *store.Transfer, k *reopened, now *decided, pe
 		return nil
 	}
 	codes := codesOf(now)
-	if slices.ContainsFunc(codes, func(code policy.Code) bool { return !slices.Contains(r.ruling.Codes, string(code)) }) || r.saidSince(c, k) {
+	if slices.ContainsFunc(codes, func(code policy.Code) bool { return !slices.Contains(r.ruling.Codes, string(code)) }) || r.saidSince(k) {
 		return &StaleError{t.ID, reasonsOf(now)}
 	}
 	before := k.request.Rulings
@@ -268,7 +268,7 @@ func mayEnd(act policy.Act, owner string, role transfer.StaffRole) bool {
 }
 
 // saidSince reports whether somebody in the message has said no after the person ruled.
-func (r *rule) saidSince(c *commit, k *reopened) bool {
+func (r *rule) saidSince(k *reopened) bool {
 	for i := range k.request.Subjects {
 		for _, ev := range k.request.Subjects[i].Events {
 			switch ev.State {
@@ -355,6 +355,59 @@ func needed(person string, codes []policy.Code) string {
 		text += " No ruling lifts " + strings.Join(never, ", ") + ": see the remedy of each."
 	}
 	return text
+}
+
+// reconsider decides holds again whose deadline has come since it last looked: the time to object may be over, an agreement reviewed. What
+// still does not go waits on.
+func (x *Exchange) reconsider(ctx context.Context, limit int) error {
+	x.lookedMu.Lock()
+	defer x.lookedMu.Unlock()
+	ask := store.WorkQuery{Queue: store.Holds, From: x.looked, Limit: limit}
+	for now := x.cfg.Now(); ; {
+		rows, err := x.cfg.Store.Work(ctx, ask)
+		if err != nil {
+			return fmt.Errorf("read the holds that are due: %w", err)
+		}
+		for _, w := range rows {
+			if w.Deadline.After(now) {
+				return nil
+			}
+			if err := x.do(ctx, &lookAgain{id: w.Transfer}); err != nil {
+				return fmt.Errorf("decide %s again: %w", w.Transfer, err)
+			}
+			x.looked, ask.From, ask.After = w.Deadline, w.Deadline, w.Transfer
+		}
+		if len(rows) < limit {
+			return nil
+		}
+	}
+}
+
+type lookAgain struct{ id transfer.TransferID }
+
+func (l *lookAgain) reads(n *needs) {
+	n.transfers = append(n.transfers, l.id)
+	n.decided = append(n.decided, l.id)
+	n.payloads = append(n.payloads, l.id)
+}
+
+func (l *lookAgain) judge(c *commit) error {
+	t := c.transfers[l.id]
+	if t == nil || t.State != transfer.Held {
+		return nil
+	}
+	if _, sealed := c.payloads[l.id]; !sealed || !c.knowsAll(l.id) {
+		return nil
+	}
+	k, err := c.reopen(t)
+	if err != nil {
+		c.x.cfg.Log.Error("a hold could not be decided again", "transfer_id", l.id, "err", err)
+		return nil
+	}
+	if d := c.decide(k.request, k.people); d.Outcome.Permits() && k.readable {
+		c.resume(hub, t, &d, k.people)
+	}
+	return nil
 }
 
 // Review records that a person has looked at an exception after it went. The errors are those of Rule.

@@ -217,6 +217,40 @@ func perpetrator(m map[string]any) {
 	}}
 }
 
+// What held a transfer may pass: when its time to be looked at has come it is decided again, and nobody need do anything.
+func TestAHoldEndsByItself(t *testing.T) {
+	engines(t, func(t *testing.T, h *house) {
+		now := time.Now()
+		u := h.open(at(func() time.Time { return now }))
+		ctx := context.Background()
+		nhs := h.somebody()
+		passed := u.send(h.message("passed", nhs, without("consents")), transfer.Held).ID
+		unasked := u.send(h.message("unasked", h.somebody(), without("consents")), transfer.Held).ID
+		from := said(consent.Given, now.Add(48*time.Hour)) // from the day after tomorrow on
+		_, err := u.RecordConsent(ctx, by(carersInHerts), "from then on", known(nhs), from)
+		h.must(err)
+		sweep := func() {
+			_, err := u.Expire(ctx, 1)
+			h.must(err)
+		}
+		sweep()
+		if got := u.state(passed); got != transfer.Held {
+			t.Errorf("before its time it is %s", got)
+		}
+		now = now.Add(policy.HoldPeriod + time.Minute)
+		sweep()
+		if got := u.state(passed); got != transfer.Queued {
+			t.Errorf("its reason has passed, and it is %s", got)
+		}
+		if got := u.state(unasked); got != transfer.Held {
+			t.Errorf("nobody was asked, and it is %s", got)
+		}
+		_, err = u.Collect(ctx, by(ageUKHerts), passed)
+		h.must(err)
+		h.audited(u.store)
+	})
+}
+
 func TestAHoldIsReturnedAndSentAgain(t *testing.T) {
 	engines(t, func(t *testing.T, h *house) {
 		u := h.open()

@@ -255,8 +255,11 @@ func (p *putOff) judge(c *commit) error {
 }
 
 // Expire ends transfers whose time is over and destroys their payloads. It gives how many it looked at, so that the caller can go on
-// until there are none.
+// until there are none. Holds whose deadline has come are decided again on the way: some end by themselves.
 func (x *Exchange) Expire(ctx context.Context, limit int) (int, error) {
+	if err := x.reconsider(ctx, limit); err != nil {
+		return 0, err
+	}
 	rows, err := x.cfg.Store.Expired(ctx, x.cfg.Now(), limit)
 	if err != nil {
 		return 0, fmt.Errorf("list expired transfers: %w", err)

@@ -19,6 +19,7 @@ type register struct {
 	declared *agreement.Index
 	acts     map[string][]act // by version, "hertswise@1", in their order
 	seq      int64            // of the last act
+	loaded   bool             // the acts that there were before this copy started are among them; Adopt says in the log what they came to
 	index    *agreement.Index // declared, each version with the status that its acts have given it
 }
 
@@ -58,11 +59,17 @@ func (r *register) with(a act) (*register, error) {
 		acts[ref] = of
 	}
 	acts[a.ref()] = append(slices.Clip(acts[a.ref()]), a)
-	return newRegister(r.declared, acts, a.Seq)
+	next, err := newRegister(r.declared, acts, a.Seq)
+	if err == nil {
+		next.loaded = r.loaded
+	}
+	return next, err
 }
 
-// takeActs brings a commit up to date with acts that were committed since its register was made, by this copy of the hub or another.
+// takeActs brings a commit up to date with acts that were committed since its register was made, by this copy of the hub or another. What
+// another copy's log has of them is written into this one's too, so that each log says by what its own decisions were made.
 func (c *commit) takeActs(rows []store.AgreementAct) error {
+	began := c.register.loaded
 	for i := range rows {
 		if rows[i].Seq <= c.register.seq {
 			continue
@@ -75,7 +82,18 @@ func (c *commit) takeActs(rows []store.AgreementAct) error {
 		if err != nil {
 			return fmt.Errorf("agreement act %d: %w", a.Seq, err)
 		}
+		v, known := next.declared.Agreement(a.Agreement, a.Version)
+		if began && known && a.Log != c.x.cfg.Origin && next.status(v) != c.register.status(v) {
+			c.leafUnder(agreementKey(v), &ledger.Leaf{
+				Kind: ledger.KindAgreement, Actor: hub, Agreement: inLeaf(v), Note: fmt.Sprintf("%s: leaf %d of %s", word(next.status(v)), a.Leaf, a.Log),
+			})
+		}
 		c.follow(next)
+	}
+	if !began {
+		all := *c.register
+		all.loaded = true
+		c.follow(&all)
 	}
 	return nil
 }
@@ -104,6 +122,9 @@ func (x *Exchange) Adopt(ctx context.Context, index *agreement.Index) error {
 	}
 }
 
+// Declared is the agreements and partners as their files have them, whatever people have done since. It is what Adopt takes.
+func (x *Exchange) Declared() *agreement.Index { return x.register.Load().declared }
+
 // Refresh takes over what other copies of the hub, and the command line, have done about agreements. Every commit does so too.
 func (x *Exchange) Refresh(ctx context.Context) error { return x.do(ctx, refresh{}) }
 
@@ -119,6 +140,7 @@ func (x *Exchange) adoption(ctx context.Context, index *agreement.Index) (*adopt
 	if err != nil {
 		return nil, err
 	}
+	next.loaded = true // Adopt has refreshed
 	op := &adopt{register: next}
 	for _, a := range index.Agreements() {
 		l, err := x.standing(ctx, a, next.status(a))
@@ -135,9 +157,10 @@ func (x *Exchange) adoption(ctx context.Context, index *agreement.Index) (*adopt
 		if err != nil {
 			return nil, err
 		}
+		before = slices.DeleteFunc(before, x.elsewhere)
 		was, is := "restored", "restored"
 		if len(before) > 0 {
-			was = before[len(before)-1].Note
+			was = before[len(before)-1].Leaf.Note
 		}
 		if p.Suspended {
 			is = "suspended: " + p.SuspendedReason
@@ -195,12 +218,15 @@ func (x *Exchange) standing(ctx context.Context, a *agreement.Agreement, status 
 		return nil, err
 	}
 	was, is := "", word(status)
-	for _, l := range before {
-		was, _, _ = strings.Cut(l.Note, ":")
+	for _, e := range before {
+		said, _, _ := strings.Cut(e.Leaf.Note, ":")
 		runs := a.Status == agreement.Active || a.Status == agreement.Signed
-		if was == activated && runs && l.Agreement.Digest != a.Digest {
+		if said == activated && runs && e.Leaf.Agreement.Digest != a.Digest {
 			return nil, fmt.Errorf("agreement %s: %s is not the file that was activated as this version (%s then, %s now): put the old text back and declare the change as version %d",
-				a.Ref(), a.File, l.Agreement.Digest, a.Digest, a.Version+1)
+				a.Ref(), a.File, e.Leaf.Agreement.Digest, a.Digest, a.Version+1)
+		}
+		if !x.elsewhere(e) {
+			was = said
 		}
 	}
 	if was == is || was == "" && is != activated {
@@ -213,25 +239,17 @@ func inLeaf(a *agreement.Agreement) *ledger.Agreement {
 	return &ledger.Agreement{ID: a.ID, Version: a.Version, Digest: a.Digest}
 }
 
-// filedUnder reads the leaves of a kind filed under key, the newest last. Other kinds are passed over: whatever a question or an answer
+// elsewhere reports whether an entry is of another copy's log.
+func (x *Exchange) elsewhere(e Entry) bool { return e.Origin != x.cfg.Origin }
+
+// filedUnder reads the leaves of a kind filed under key, those of each log with the newest last. Other kinds are passed over: whatever a question or an answer
 // may be filed under, the register starts from what was recorded of the register.
-func (x *Exchange) filedUnder(ctx context.Context, key transfer.TransferID, kind ledger.Kind) ([]*ledger.Leaf, error) {
+func (x *Exchange) filedUnder(ctx context.Context, key transfer.TransferID, kind ledger.Kind) ([]Entry, error) {
 	found, err := x.entries(ctx, []transfer.TransferID{key})
 	if err != nil {
 		return nil, err
 	}
-	// Within one log the order is that of the leaves, whatever the clock did meanwhile.
-	slices.SortStableFunc(found, func(a, b Entry) int {
-		if a.Origin != b.Origin {
-			return 0
-		}
-		return cmp.Compare(a.Index, b.Index)
-	})
-	var out []*ledger.Leaf
-	for _, e := range found {
-		if e.Leaf.Kind == kind {
-			out = append(out, e.Leaf)
-		}
-	}
-	return out, nil
+	// Within a log the order is that of the leaves, whatever the clock did meanwhile.
+	slices.SortFunc(found, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Index, b.Index)) })
+	return slices.DeleteFunc(found, func(e Entry) bool { return e.Leaf.Kind != kind }), nil
 }

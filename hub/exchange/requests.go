@@ -202,8 +202,7 @@ func (o *decideRequest) judge(c *commit) error {
 	}
 	o.r, o.repeat = r, false
 	if r.Decision != nil {
-		before := *r.Decision
-		before.Role = ""
+		before := r.Decision
 		o.repeat = before.Decision == o.d.Decision && before.Person == o.d.Person && before.Decided == o.d.Decided &&
 			slices.Equal(before.Reasons, o.d.Reasons) && slices.Equal(before.Items, o.d.Items)
 		if !o.repeat {

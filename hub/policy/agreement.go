@@ -182,7 +182,12 @@ func (c *hearing) choose(f, g *agreement.Flow) int {
 
 // madeFor is 1 for a clause that was made for the ground on which the sender sends, when that is a demand or a claim.
 func madeFor(f *agreement.Flow, r *Request) int {
-	if f.Compelled && compels(r.Demand) || needsLimb(f) && !compels(r.Demand) && r.Exception != nil && r.Exception.Kind == "safeguarding" {
+	switch {
+	case compels(r.Demand):
+		if f.Compelled {
+			return 1
+		}
+	case carriesClaim(f, r):
 		return 1
 	}
 	return 0

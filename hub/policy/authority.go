@@ -142,9 +142,9 @@ func (c *hearing) doubted(p *person) bool {
 		(!p.primary || c.lifting(CapacityDoubt) == nil)
 }
 
-// maker asks that whoever has to decide for a person who cannot has done so, in force and without going over what the person said while they
+// decided asks that whoever has to decide for a person who cannot has done so, in force and without going over what the person said while they
 // could (C3 to C6).
-func (c *hearing) maker(p *person, said answer) cell {
+func (c *hearing) decided(p *person, said answer) cell {
 	w := &p.word
 	switch {
 	case !w.needed || !restsOnWord(c.flow.Basis) || said.isNo():
@@ -178,8 +178,8 @@ func (c *hearing) standingOf(p *person, authorities []string) consent.Standing {
 	return consent.At(theirs, scope, c.request.At)
 }
 
-// beside asks for the parent's consent that the sender's own rules want beside the young person's (C7, C9), where consent is the basis.
-func (c *hearing) besideThem(p *person, said answer) cell {
+// parentBeside asks for the parent's consent that the sender's own rules want beside the young person's (C7, C9), where consent is the basis.
+func (c *hearing) parentBeside(p *person, said answer) cell {
 	if c.flow.Basis.Article6 != "a" || p.word.beside == nil || p.word.besideAgrees != nil || said != yes && said != yesExplicit {
 		return ok
 	}
@@ -203,14 +203,15 @@ func alive(c *hearing, p *person) []finding {
 	return c.but(p, c.context(p), reason)
 }
 
-// atOdds stops what is about a child or young person who disagrees with their parent, or whose parent must not hear of it (C10).
+// atOdds stops what is about a child or young person who disagrees with their parent, or whose parent must not hear of it or is said to be the
+// risk (C10).
 func atOdds(c *hearing, p *person) []finding {
 	if c.exactly() || c.safeguards() || p.Facts.Has(Adult) || !c.conflict(p) {
 		return nil
 	}
 	reason := Reason{
 		Code: ChildParentConflict, Gate: "G10", Source: "C10", Role: p.Role,
-		Detail: fmt.Sprintf("A parent of %s must not be asked about this, or the two disagree.", who(p)),
+		Detail: fmt.Sprintf("A parent of %s must not be asked about this, or is said to be the risk, or the two disagree.", who(p)),
 		Remedy: "The safeguarding lead has to look. Do not contact the parent.",
 	}
 	if p.primary {
@@ -221,7 +222,7 @@ func atOdds(c *hearing, p *person) []finding {
 
 func (c *hearing) conflict(p *person) bool {
 	switch {
-	case p.Facts.Has(ParentConflict):
+	case p.Facts.Has(ParentConflict), p.primary && p.Facts&(UnderSixteen|SixteenOrSeventeen) != 0 && c.absentParentAccused():
 		return true
 	case !p.Facts.Has(UnderSixteen) && p.word.beside == nil || len(p.Events) < 2:
 		return false
@@ -229,6 +230,13 @@ func (c *hearing) conflict(p *person) bool {
 	child, parent := c.standingOf(p, themselves), c.standingOf(p, aParent)
 	theirs, parents := answerOf(&child), answerOf(&parent)
 	return theirs.isNo() && (parents == yes || parents == yesExplicit) || parents.isNo() && (theirs == yes || theirs == yesExplicit)
+}
+
+// absentParentAccused reports whether a parent who lives elsewhere is said to have harmed somebody. One at home is for endangered to see.
+func (c *hearing) absentParentAccused() bool {
+	return slices.ContainsFunc(c.request.Subjects, func(s Subject) bool {
+		return s.Role == transfer.AbsentParent && s.Facts.Has(AllegedPerpetrator)
+	})
 }
 
 // silence says more exactly what is missing when nobody who may decide has.

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -166,6 +167,17 @@ func TestWhoDecidesForAYoungPerson(t *testing.T) {
 				t.Errorf("the hold is %s's", d.Owner)
 			}
 		})
+	}
+}
+
+// C10: a parent who is said to be the risk is not asked, and no consent of a parent settles it.
+func TestAParentWhoIsSaidToBeTheRiskIsForTheSafeguardingLead(t *testing.T) {
+	absent := items("absent_parents.name", "absent_parents.phones")
+	r := about(policy.UnderSixteen, by("parent"))
+	r.Subjects = append(r.Subjects, policy.Subject{Role: transfer.AbsentParent, Items: absent, Facts: policy.Adult | policy.AllegedPerpetrator})
+	d := decide(t, r, hertswise(func(f *agreement.Flow) { f.Allowed = f.Allowed.Or(absent) }))
+	if d.Outcome != hold || d.Owner != policy.OwnerSafeguarding || !slices.Contains(codes(d), policy.ChildParentConflict) {
+		t.Errorf("it is a %s %v for %s", d.Outcome, codes(d), d.Owner)
 	}
 }
 

@@ -133,7 +133,7 @@ func (c *hearing) verdict(p *person) (said answer, v cell, lifted []finding) {
 		return said, cell{hold, CapacityDoubt}, lifted
 	}
 	for _, v := range [...]cell{
-		c.wayOut(p, matrix[c.flow.Basis.Article6][said]), c.maker(p, said), c.besideThem(p, said),
+		c.wayOut(p, matrix[c.flow.Basis.Article6][said]), c.decided(p, said), c.parentBeside(p, said),
 	} {
 		if v.code == ConsentNone {
 			v.code = c.silence(p)
@@ -281,9 +281,11 @@ func (c *hearing) covers(item *contracts.Item, p *person, said answer) (Code, bo
 		return ConsentRefused, false
 	}
 	switch {
+	case !p.primary && !said.isNo() && isContext(item):
+		return "", true
 	case w.moneyAlone && restsOnWord(basis) && item.Category != "finance":
 		return RepresentativeScope, false
-	case !gated(basis, item), !p.primary && !said.isNo() && isContext(item):
+	case !gated(basis, item):
 		return "", true
 	case c.doubted(p):
 		return CapacityDoubt, false

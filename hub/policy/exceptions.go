@@ -48,6 +48,20 @@ var (
 	lawToReport = need{"the law by which it is reported (law)", func(e *contracts.Exception) bool { return e.Law != "" }, ExceptionNotShown}
 )
 
+// Conditions for special-category and offence items. A message about a carer may be about the emergency of whom they care for, so whoever
+// cannot decide for themselves counts beside the person whose message it is.
+func ofThePatient(_ *contracts.Exception, p *person, i *contracts.Item) bool {
+	return i.Special && (p.primary || p.Facts.Has(LacksCapacity))
+}
+
+func ofTheIncapable(e *contracts.Exception, p *person, i *contracts.Item) bool {
+	return i.Special && (p.primary && e.Incapable || p.Facts.Has(LacksCapacity))
+}
+
+func withALimb(e *contracts.Exception, _ *person, _ *contracts.Item) bool { return isLimb(e.Limb) }
+
+func offenceAlone(_ *contracts.Exception, _ *person, i *contracts.Item) bool { return i.Offence }
+
 // Kinds of data that rows carry.
 var (
 	toFind    = []contracts.Category{"identity", "address", "contact", "relationship"}
@@ -69,31 +83,29 @@ var exceptions = map[string]*exception{
 	"danger-to-life": {
 		row: "E1", source: "001-19, 001-22, Art 6(1)(d), Art 9(2)(c)", code: ExceptionEmergency,
 		to: emergencyServices, by: anybodyThere, carries: toRescue, mayFind: true,
-		condition: func(_ *contracts.Exception, p *person, i *contracts.Item) bool { return p.primary && i.Special }, // see capable
+		condition: ofThePatient, // who can consent: see capable
 		needs:     []need{necessity, noOtherWay},
 	},
 	// Somebody else's life: every other basis comes first (rule 001-21).
 	"danger-to-another": {
 		row: "E2", source: "001-21, recital 46", code: ExceptionEmergency,
 		to: emergencyServices, by: append([]transfer.StaffRole{transfer.Practitioner}, whoAnswers...), carries: toRescue, mayFind: true,
-		condition: func(e *contracts.Exception, p *person, i *contracts.Item) bool {
-			return e.Incapable && p.primary && i.Special
-		},
-		needs: []need{necessity, noOtherWay, noOtherLaw},
+		condition: ofTheIncapable,
+		needs:     []need{necessity, noOtherWay, noOtherLaw},
 	},
 	// A child or an adult at risk (E3, E3a, E3b).
 	"safeguarding": {
 		row: "E3", source: "001-18, 002-2, 003-4, DPA 2018 Sch 1 para 18", code: ExceptionSafeguarding,
 		to: []transfer.Kind{transfer.Council, transfer.Police}, by: append([]transfer.StaffRole{transfer.Practitioner}, whoAnswers...),
 		carries: toProtect, mayFind: true, heeds: true,
-		condition: func(e *contracts.Exception, _ *person, _ *contracts.Item) bool { return isLimb(e.Limb) },
+		condition: withALimb,
 		needs:     []need{necessity},
 	},
 	// A report of fraud, money laundering, terrorism or another crime. Nobody is told (rule 001-17).
 	"crime-report": {
 		row: "E6", source: "001-17, 001-18, Art 6(1)(ea) Annex 1, DPA 2018 Sch 1 para 10", code: ExceptionLegal,
 		to: []transfer.Kind{transfer.Police, transfer.Government, transfer.Regulator}, by: whoAnswers, carries: toReport, mayFind: true,
-		condition: func(_ *contracts.Exception, _ *person, i *contracts.Item) bool { return i.Offence },
+		condition: offenceAlone,
 		needs:     []need{necessity, lawToReport},
 	},
 	// An authorised clinician or social worker who cannot wait.
@@ -101,7 +113,7 @@ var exceptions = map[string]*exception{
 		row: "E7", source: "BTG, Art 9(2)(h)", code: ExceptionEmergency,
 		to: []transfer.Kind{transfer.NHS, transfer.Council}, by: []transfer.StaffRole{transfer.Practitioner},
 		carries: toRescue, mayFind: true, heeds: true,
-		condition: func(_ *contracts.Exception, p *person, i *contracts.Item) bool { return p.primary && i.Special },
+		condition: ofThePatient,
 		needs:     []need{necessity},
 	},
 }
@@ -125,7 +137,7 @@ func exceptionOf(r *Request, f *agreement.Flow) *exception {
 			return nil
 		}
 		return &compelled
-	case e != nil && e.Kind == "safeguarding" && needsLimb(f) && reviewOf(f.Agreement, r.At) != lapsed:
+	case carriesClaim(f, r):
 		return nil
 	case e != nil && exceptions[e.Kind] != nil:
 		return exceptions[e.Kind]
@@ -135,6 +147,12 @@ func exceptionOf(r *Request, f *agreement.Flow) *exception {
 		return &requested
 	}
 	return nil
+}
+
+// carriesClaim reports whether a claim of safeguarding goes under a clause: one that rests on it and was reviewed in time. An agreement that
+// nobody has looked at does not stand in the way of a child.
+func carriesClaim(f *agreement.Flow, r *Request) bool {
+	return r.Exception != nil && r.Exception.Kind == "safeguarding" && needsLimb(f) && reviewOf(f.Agreement, r.At) != lapsed
 }
 
 // goesTo reports whether a body of this kind may receive something on the row.
@@ -300,7 +318,7 @@ func carried(c *hearing, p *person) []finding {
 // capable keeps special-category data about somebody who can consent from going on vital interests (rule 001-20): their consent has to be
 // asked for, and their no stands. What is ordinary may go all the same, when it is sent without the rest.
 func capable(c *hearing, p *person) []finding {
-	if c.exception.row != "E1" || !p.primary || c.request.Exception.Incapable || c.which(p.left, isSpecial).Empty() {
+	if c.exception.row != "E1" || !p.primary || c.request.Exception.Incapable || p.Facts.Has(LacksCapacity) || c.which(p.left, isSpecial).Empty() {
 		return nil
 	}
 	f := finding{effect: hold, Reason: c.explain(VitalInterestsCapable, p, p.word.said)}

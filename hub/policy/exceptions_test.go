@@ -188,6 +188,16 @@ func TestA9TheAmbulanceLearnsWhatItNeedsAboutSomebodyUnconscious(t *testing.T) {
 	}
 }
 
+// The person in danger may be the one who is cared for.
+func TestTheAmbulanceLearnsWhatAilsSomebodyWhoCannotDecide(t *testing.T) {
+	r := urgent(nhs, claim("danger-to-life", "caseworker-1"))
+	r.Subjects[2].Facts = policy.Adult | policy.LacksCapacity
+	went(t, decide(t, r), 2, caredForItems)
+	r = urgent(police, claim("danger-to-another", "practitioner-1"))
+	r.Subjects[2].Facts = policy.Adult | policy.LacksCapacity
+	went(t, decide(t, r), 2, caredForItems)
+}
+
 func TestE3aAnAdultsNoAboutTheirOwnRiskIsForTheSafeguardingLead(t *testing.T) {
 	e := claim("safeguarding", "safeguarding-1")
 	for story, r := range map[string]*policy.Request{

@@ -43,7 +43,7 @@ func listed(c *hearing, p *person) []finding {
 			Detail: fmt.Sprintf("The agreement lets nothing go about %s.", who(p)),
 			Remedy: "Leave this person out, or have the agreement changed.",
 		})
-		if p.primary {
+		if p.primary && !c.exactly() {
 			found.effect = refuse
 		}
 		return []finding{found}

@@ -205,7 +205,7 @@ var (
 		transfer: []func(*hearing) []finding{reviewed, claimable, passedOn, waited, demanded, claimed, figures},
 		items:    []func(*hearing, *person) []finding{listed, asked, special, offence, hidden, apart, directives},
 		people: []func(*hearing, *person) []finding{
-			identified, alive, atOdds, endangered, told, unrestricted, consented, beyondCare, noticed, sufficient, read,
+			identified, alive, atOdds, endangered, told, consented, unrestricted, beyondCare, noticed, sufficient, read,
 		},
 	}
 	exceptionRows = rows{

@@ -147,7 +147,7 @@ func (b *reference) clause() (unclear bool) {
 		six, nine := strings.Replace(f.Basis.Article6, "ea", "E", 1), f.Basis.Article9
 		demanded := "2"
 		limb := f.Basis.Article9 == "g" && (paragraph(f) == "18" || paragraph(f) == "19")
-		claim := b.r.Exception != nil && b.r.Exception.Kind == "safeguarding" && !b.compelled()
+		claim := b.r.Exception != nil && b.r.Exception.Kind == "safeguarding" && !b.compelled() && b.r.At.Before(f.Agreement.ReviewBy.Add(90*24*time.Hour))
 		if f.Compelled && b.compelled() || limb && claim {
 			demanded = "1"
 		}
@@ -416,6 +416,12 @@ func (b *reference) first() transfer.Role {
 	return ""
 }
 
+// keptBack says of an item whether it leads to somebody whose address is protected. Whoever is involved with one leads there too.
+func (b *reference) keptBack(i int, item contracts.Item) bool {
+	of, is := strings.CutPrefix(item.Name, "professionals.")
+	return b.hidden(i) && (findsSomebody(item) || is && !slices.Contains([]string{"job_title", "involved_as", "involved_with"}, of))
+}
+
 // hidden says whose address is protected: everybody who may live with somebody whose is.
 func (b *reference) hidden(i int) bool {
 	if b.mayFind() {
@@ -423,7 +429,8 @@ func (b *reference) hidden(i int) bool {
 	}
 	home := []transfer.Role{transfer.Carer, transfer.CaredFor, transfer.Child, transfer.Household}
 	for k, s := range b.r.Subjects {
-		if s.Facts.Has(policy.AddressProtected) && (k == i || slices.Contains(home, s.Role) && slices.Contains(home, b.r.Subjects[i].Role)) {
+		if s.Facts.Has(policy.AddressProtected) && (k == i || slices.Contains(home, s.Role) && slices.Contains(home, b.r.Subjects[i].Role) ||
+			b.r.Subjects[i].Role == transfer.Professional) {
 			return true
 		}
 	}
@@ -458,9 +465,9 @@ func (b *reference) byException(i int) contracts.ItemSet {
 		}
 		switch b.row {
 		case "E1", "E7":
-			return item.Special && primary
+			return item.Special && (primary || s.Facts.Has(policy.LacksCapacity))
 		case "E2":
-			return item.Special && primary && e.Incapable
+			return item.Special && (primary && e.Incapable || s.Facts.Has(policy.LacksCapacity))
 		case "E3":
 			return e.Limb != ""
 		}
@@ -469,9 +476,7 @@ func (b *reference) byException(i int) contracts.ItemSet {
 	if !demanded && !goes.Empty() {
 		goes = goes.Or(b.pick(s.Items, func(item contracts.Item) bool { return item.Directive && !item.Special && !item.Offence }))
 	}
-	if b.hidden(i) {
-		goes = b.pick(goes, func(item contracts.Item) bool { return !findsSomebody(item) })
-	}
+	goes = b.pick(goes, func(item contracts.Item) bool { return !b.keptBack(i, item) })
 	if !demanded && !b.pick(s.Items.Minus(goes), func(item contracts.Item) bool { return item.Directive }).Empty() {
 		goes = b.pick(goes, func(item contracts.Item) bool { return !findsSomebody(item) })
 	}
@@ -504,9 +509,9 @@ func (b *reference) heed(i int, goes contracts.ItemSet) contracts.ItemSet {
 	}
 	special := !b.pick(goes, func(item contracts.Item) bool { return item.Special }).Empty()
 	switch {
-	case b.row == "E1" && primary && !e.Incapable && special && no != "":
+	case b.row == "E1" && primary && !e.Incapable && !s.Facts.Has(policy.LacksCapacity) && special && no != "":
 		b.refused = true
-	case b.row == "E1" && primary && !e.Incapable && special:
+	case b.row == "E1" && primary && !e.Incapable && !s.Facts.Has(policy.LacksCapacity) && special:
 		b.held = true
 	case (b.row == "E3" || b.row == "E7") && no != "" && !b.overridden(s) && primary:
 		b.hold(no)
@@ -694,7 +699,7 @@ func (b *reference) byClause(i int) contracts.ItemSet {
 	s, f := b.r.Subjects[i], b.flow
 	primary := s.Role == b.first()
 	goes := b.listed(i)
-	if primary && goes != s.Items && b.pick(f.Allowed, func(item contracts.Item) bool { return item.Role == s.Role }).Empty() {
+	if primary && !f.Compelled && goes != s.Items && b.pick(f.Allowed, func(item contracts.Item) bool { return item.Role == s.Role }).Empty() {
 		b.refused = true
 	}
 	covered := goes
@@ -747,7 +752,7 @@ func (b *reference) listed(i int) contracts.ItemSet {
 		case item.Offence && (f.Basis.Offence == "" || f.Basis.APD == "" && f.Basis.NeedsAPD()):
 			return false
 		}
-		return !findsSomebody(item) || !b.hidden(i) && !apart
+		return !b.keptBack(i, item) && !(apart && findsSomebody(item))
 	})
 	if !f.Compelled && !b.pick(s.Items.Minus(goes), func(item contracts.Item) bool { return item.Directive }).Empty() {
 		goes = b.pick(goes, func(item contracts.Item) bool { return !findsSomebody(item) })
@@ -811,6 +816,7 @@ func (b *reference) judged(i int, goes, covered contracts.ItemSet) contracts.Ite
 	if f.Told && primary && !w.notice && !b.toldByTheSender() {
 		b.held = true
 	}
+	goes = b.consented(i, goes, keep, context, w)
 	if !f.Compelled && !b.safeguarding() && f.Basis.Article9 != "f" { // G9
 		var out contracts.ItemSet
 		for _, e := range w.restricted {
@@ -828,14 +834,18 @@ func (b *reference) judged(i int, goes, covered contracts.ItemSet) contracts.Ite
 		}
 		goes = keep(goes.Minus(out))
 	}
-	return b.consented(i, goes, keep, context, w)
+	return goes
 }
 
 // conflict is C10: the flag, or a child and a parent of whom one says yes and the other no.
 func (b *reference) conflict(i int) bool {
 	s := b.r.Subjects[i]
 	besides := s.Facts.Has(policy.SixteenOrSeventeen) && b.sender.Profile.ParentBelow > 16
-	if s.Facts.Has(policy.ParentConflict) {
+	child := s.Facts.Has(policy.UnderSixteen) || s.Facts.Has(policy.SixteenOrSeventeen)
+	accused := slices.ContainsFunc(b.r.Subjects, func(s policy.Subject) bool {
+		return s.Role == transfer.AbsentParent && s.Facts.Has(policy.AllegedPerpetrator)
+	})
+	if s.Facts.Has(policy.ParentConflict) || s.Role == b.first() && child && accused {
 		return true
 	}
 	if !s.Facts.Has(policy.UnderSixteen) && !besides {
@@ -849,8 +859,8 @@ func (b *reference) conflict(i int) bool {
 		return c.heard(i, whose).answer
 	}
 	no := func(answer string) bool { return answer == "refused" || answer == "withdrawn" || answer == "objected" }
-	child, parent := only("self gillick"), only("parent")
-	return no(child) && parent == "yes" || no(parent) && child == "yes"
+	theirs, parents := only("self gillick"), only("parent")
+	return no(theirs) && parents == "yes" || no(parents) && theirs == "yes"
 }
 
 // consented is G10 proper: the matrix, and section 4.4.
@@ -900,7 +910,6 @@ func (b *reference) consented(
 		stopped = max(stopped, how) // h < r
 	}
 	isNo := map[string]bool{"refused": true, "withdrawn": true, "objected": true}
-	spoken := said
 	if isNo[said] {
 		how, code := b.cell(basis.Article6, said, w)
 		if how != "h" || !overridden {
@@ -951,7 +960,7 @@ func (b *reference) consented(
 	}
 
 	switch {
-	case stopped != "" && !primary && isNo[spoken]:
+	case stopped != "" && !primary && isNo[said]:
 		return contracts.ItemSet{}
 	case stopped != "" && !primary && careful != "p":
 		return keep(context().Minus(special))
@@ -974,9 +983,11 @@ func (b *reference) consented(
 		}
 		contextual := (item.Role == transfer.CaredFor || item.Role == transfer.Child) && (item.Category == "relationship" || item.Name == "cared_for.condition")
 		switch {
+		case !primary && !isNo[said] && contextual:
+			return true
 		case moneyAlone && onWord && item.Category != "finance":
 			return false
-		case !gated, !primary && !isNo[said] && contextual:
+		case !gated:
 			return true
 		case doubted, isNo[said]:
 			return false

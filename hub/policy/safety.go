@@ -25,6 +25,16 @@ func reaches(i *contracts.Item) bool {
 	return isContact(i)
 }
 
+// leads reports whether an item leads to somebody who must not be found: what reaches a person, and which surgery, school or team is involved
+// with one. Who referred them stays: the recipient has to ask somebody.
+func leads(i *contracts.Item) bool {
+	switch i.Name {
+	case "professionals.name", "professionals.organisation", "professionals.phone", "professionals.email":
+		return true
+	}
+	return reaches(i)
+}
+
 // home are the roles of those who may live together. The hub does not know who does, so it takes it that they all do.
 func home(r transfer.Role) bool {
 	switch r {
@@ -34,12 +44,12 @@ func home(r transfer.Role) bool {
 	return false
 }
 
-// hidden keeps back what leads to somebody whose address is protected, also where it is about those who may live with them.
+// hidden keeps back what leads to somebody whose address is protected, also where it is about those who may live with them or are involved.
 func hidden(c *hearing, p *person) []finding {
 	if c.mayFind() || !c.protected(p) {
 		return nil
 	}
-	items := c.which(p.left, reaches)
+	items := c.which(p.left, leads)
 	if items.Empty() {
 		return nil
 	}
@@ -54,7 +64,7 @@ func hidden(c *hearing, p *person) []finding {
 func (c *hearing) protected(p *person) bool {
 	for i := range c.request.Subjects {
 		s := &c.request.Subjects[i]
-		if s.Facts.Has(AddressProtected) && (s == p.Subject || home(s.Role) && home(p.Role)) {
+		if s.Facts.Has(AddressProtected) && (s == p.Subject || home(s.Role) && home(p.Role) || p.Role == transfer.Professional) {
 			return true
 		}
 	}

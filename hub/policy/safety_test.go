@@ -78,6 +78,22 @@ func TestAProtectedAddressBeatsEveryAgreement(t *testing.T) {
 	}
 }
 
+// A surgery leads to its patients, also where it is named as that of the doctor who is involved.
+func TestWhoIsInvolvedWithSomebodyHiddenIsNotNamed(t *testing.T) {
+	names := items("professionals.name", "professionals.organisation", "professionals.phone", "professionals.email")
+	for _, who := range []int{carer, child, absent} {
+		r, a := household()
+		doctor := policy.Subject{Role: transfer.Professional, Position: 1, Items: names.Or(items("professionals.involved_as"))}
+		r.Subjects = append(r.Subjects, doctor)
+		a.Flows[0].Allowed = a.Flows[0].Allowed.Or(doctor.Items)
+		went(t, decide(t, r, a), 5, doctor.Items)
+		r.Subjects[who].Facts |= policy.AddressProtected
+		d := decide(t, r, a)
+		went(t, d, 5, items("professionals.involved_as"))
+		went(t, d, referrer, r.Subjects[referrer].Items)
+	}
+}
+
 func TestAProtectedAddressThatTheRecipientNeedsIsAHold(t *testing.T) {
 	r, a := household()
 	a.Flows[0].Required = items("carer.addresses.lines")

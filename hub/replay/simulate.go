@@ -114,7 +114,7 @@ func (s *simulation) cover(a *agreement.Agreement) {
 
 // unending is a version that is in force at every instant.
 func unending(a *agreement.Agreement) *agreement.Agreement {
-	b := another(a)
+	b := a.Clone()
 	b.Status, b.Starts, b.Ends, b.ReviewBy, b.Contract.Ends = agreement.Active, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return b
 }

@@ -41,8 +41,11 @@ func (s *stands) changed(l *ledger.Leaf) {
 		delete(s.suspended, l.Recipient)
 	case l.Agreement != nil:
 		status := agreement.Status(strings.Clone(word))
-		if word == "activated" {
+		switch status {
+		case "activated":
 			status = agreement.Active
+		case agreement.Signed:
+			status = agreement.Draft // as the hub has it until the last party has signed
 		}
 		s.status[version{transfer.AgreementID(strings.Clone(string(l.Agreement.ID))), l.Agreement.Version}] = status
 	}
@@ -138,21 +141,9 @@ func standing(a *agreement.Agreement, status agreement.Status) *agreement.Agreem
 	if a.Status == status {
 		return a
 	}
-	then := another(a)
+	then := a.Clone()
 	then.Status = status
 	return then
-}
-
-// another copies a version, so that it can be changed.
-func another(a *agreement.Agreement) *agreement.Agreement {
-	b := *a
-	b.Flows = make([]*agreement.Flow, len(a.Flows))
-	for i, f := range a.Flows {
-		clause := *f
-		clause.Agreement = &b
-		b.Flows[i] = &clause
-	}
-	return &b
 }
 
 // versionOf reads the version that a clause is of: "hertswise@1#refer".

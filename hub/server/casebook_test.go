@@ -135,15 +135,16 @@ func (s *stage) play(t *testing.T, c *casebook.Case) {
 	if len(decided.Answers) != len(c.Then)+1 {
 		t.Fatal(decided.Differences)
 	}
-	a := &act{T: t, stage: s, c: c, changes: c.Changes, clients: map[transfer.SystemID]*client.Client{}, numbers: map[string]string{}}
+	a := &act{T: t, stage: s, c: c, numbers: map[string]string{}}
 	if c.Received != nil {
-		first := &act{T: t, stage: s, c: c.Received, changes: c.Received.Changes, clients: map[transfer.SystemID]*client.Client{}, numbers: a.numbers}
-		first.open()
-		first.collect()
-		a.received = first.id
+		before := &act{T: t, stage: s, c: c.Received, numbers: a.numbers}
+		before.open()
+		before.collect()
+		a.received = before.id
 	}
 	got := a.open()
 	want := c.Expect
+	want.Obligations = nil // they are the hub's and the recipient's to keep, and no part of the answer to the sender
 	if len(c.Then) == 0 && got.Outcome.Permits() {
 		got.Dataset = a.collect().Dataset
 	} else {
@@ -157,8 +158,9 @@ func (s *stage) play(t *testing.T, c *casebook.Case) {
 
 // open stands the register as the case has it, records what people have said, and submits the message.
 func (a *act) open() casebook.Answer {
+	a.changes, a.clients = a.c.Changes, map[transfer.SystemID]*client.Client{}
 	a.moment.Store(&a.c.At.Time)
-	a.standAs(&a.c.Changes)
+	a.standAs(&a.changes)
 	body := a.message()
 	for i := range a.c.Consents {
 		a.record(&a.c.Consents[i])
@@ -242,13 +244,13 @@ func nhsNumber(n *int) string {
 	}
 }
 
-// as is the client of the partner's system that may do this; nil when the partner has none.
-func (a *act) as(who transfer.PartnerID, scope string) *client.Client {
+// as is the client of the partner's system that may do all of this.
+func (a *act) as(who transfer.PartnerID, scopes ...string) *client.Client {
 	a.T.Helper()
 	partner, _ := a.book.Index.Partner(who)
-	system, has := lo.Find(partner.Systems, func(s transfer.System) bool { return slices.Contains(s.Scopes, scope) })
+	system, has := lo.Find(partner.Systems, func(s transfer.System) bool { return lo.Every(s.Scopes, scopes) })
 	if !has {
-		a.T.Fatalf("%s:%d: %s has no system on the register with the scope %s", a.c.File, a.c.Line, who, scope)
+		a.T.Fatalf("%s:%d: %s has no system on the register with the scopes %v", a.c.File, a.c.Line, who, scopes)
 	}
 	if a.clients[system.ID] == nil {
 		made, err := client.New(client.Config{BaseURL: a.cfg.URL, System: system.ID, Key: a.keys[system.ID], Tries: 1, Now: a.now})
@@ -276,7 +278,11 @@ func (a *act) record(e *casebook.Consent) {
 
 func (a *act) submit(body []byte) casebook.Answer {
 	a.T.Helper()
-	sent, err := a.as(a.c.From, "referrals:send").Send(a.T.Context(), body)
+	scopes := []string{"referrals:send"}
+	if a.doc.Exception != nil || a.doc.Demand != nil {
+		scopes = append(scopes, "exceptions:claim")
+	}
+	sent, err := a.as(a.c.From, scopes...).Send(a.T.Context(), body)
 	var problem *client.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusUnauthorized && a.changes.Register[a.c.From]["suspended"] != nil {
 		// A partner that is suspended does not even come in.
@@ -332,6 +338,9 @@ func (a *act) step(i int, decided casebook.Answer) {
 	if step.Consent != nil {
 		a.record(step.Consent)
 	}
+	if step.Ruling != nil {
+		a.rule(step.Ruling, step.At.Time)
+	}
 	want := step.Expect
 	want.Owner, want.Stripped, want.Obligations = "", nil, nil // of the decision before
 	when := fmt.Sprintf("then, step %d: ", i+1)
@@ -346,6 +355,46 @@ func (a *act) step(i int, decided casebook.Answer) {
 	if collectable := now.State.Collectable(); collectable != want.Outcome.Permits() {
 		a.T.Errorf("%s:%d: %sexpected %s, and it is %s", a.c.File, a.c.Line, when, want.Outcome, now.State)
 	}
+}
+
+// rule has one of the sender's people rule, who has looked at whatever the queue shows beside what the case is about. That nobody with the role
+// may lift it, or that it is no longer held, is an answer too: the transfer stays where it is.
+func (a *act) rule(r *casebook.Ruling, at time.Time) {
+	a.T.Helper()
+	looked := lo.Map(r.Codes, func(c policy.Code, _ int) string { return string(c) })
+	var queue struct {
+		Holds []client.Transfer `json:"holds"`
+	}
+	a.call(http.MethodGet, "holds:read", "/v1/holds?limit=200", nil, &queue)
+	for _, held := range queue.Holds {
+		if held.ID == a.id {
+			looked = append(looked, lo.Map(held.Reasons, func(r client.Reason, _ int) string { return r.Code })...)
+		}
+	}
+	status := a.call(http.MethodPost, "holds:settle", "/v1/holds/"+string(a.id)+"/ruling", map[string]any{
+		"contract": "ruling/1", "act": r.Act, "person": r.By, "codes": lo.Uniq(looked), "ground": r.Ground, "at": at,
+	}, &struct{}{})
+	if !slices.Contains([]int{http.StatusCreated, http.StatusForbidden, http.StatusConflict}, status) {
+		a.T.Errorf("%s:%d: the ruling was answered %d", a.c.File, a.c.Line, status)
+	}
+}
+
+// call asks the hub for the sender what the client has no words for, and gives the status of the answer.
+func (a *act) call(method, scope, path string, in, out any) int {
+	a.T.Helper()
+	token, err := a.as(a.c.From, scope).Token(a.T.Context())
+	a.ok(err)
+	body, err := json.Marshal(in)
+	a.ok(err)
+	r, err := http.NewRequestWithContext(a.T.Context(), method, a.cfg.URL+path, bytes.NewReader(body))
+	a.ok(err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	a.ok(err)
+	defer response.Body.Close()
+	a.ok(json.NewDecoder(response.Body).Decode(out))
+	return response.StatusCode
 }
 
 // peopleIn reads which items came about whom. Positions close up in a dataset, so they are those of whom something was to come.

@@ -30,11 +30,12 @@ const (
 	ageUKHerts    = transfer.PartnerID("age-uk-hertfordshire")
 	pohwer        = transfer.PartnerID("pohwer")
 	council       = transfer.PartnerID("hertfordshire-county-council")
+	kent          = transfer.PartnerID("kent-county-council") // with which Carers in Hertfordshire has no agreement
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// county is a running hub with the partners of Hertfordshire, each with a key of its own.
+// county is a running hub with the partners of two counties. Those of the stories have keys of their own.
 type county struct {
 	testing.TB
 	cfg server.Config
@@ -62,8 +63,8 @@ func newCounty(t testing.TB, database string, change ...func(*server.Config)) *c
 	c.must(err)
 	c.cfg = cfg
 	for _, id := range []transfer.SystemID{
-		"carers-in-hertfordshire/casework", "age-uk-hertfordshire/casework", "pohwer/casework", "hertfordshire-county-council/casework",
-		"hub-operator/dpl", "age-uk-hertfordshire/dpl",
+		"carers-in-hertfordshire/casework", "age-uk-hertfordshire/casework", "pohwer/casework", "hertfordshire-county-council/casework", "kent-county-council/casework",
+		"carers-support-east-kent/casework", "hub-operator/dpl", "age-uk-hertfordshire/dpl", "carers-in-hertfordshire/dpl", "hertfordshire-constabulary/casework",
 	} {
 		key, err := auth.GenerateKey("ES256")
 		c.must(err)

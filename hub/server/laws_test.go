@@ -286,7 +286,7 @@ func (c *county) linked(st store.Store, commitment string) bool {
 func TestPayloadsGoWhenTheyAreReceivedOrExpire(t *testing.T) {
 	engines(t, func(t *testing.T, c *county) {
 		received := c.send(carersInHerts, c.example("adult-carer-hertswise").with("received", whose(joan)), transfer.PermitReduced)
-		c.send(carersInHerts, c.example("adult-carer-hertswise").with("refused", whose(joan), to(council)), transfer.Refuse)
+		c.send(carersInHerts, c.example("adult-carer-hertswise").with("refused", whose(joan), to(kent)), transfer.Refuse)
 		forgotten := c.send(carersInHerts, c.example("adult-carer-hertswise").with("forgotten", whose(gwen)), transfer.PermitReduced)
 		held := c.send(carersInHerts, c.example("adult-carer-hertswise").with("held", whose(idris), without("consents")), transfer.Hold)
 		st := c.opened()

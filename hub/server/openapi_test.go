@@ -322,7 +322,7 @@ func (d *description) tellStories(c *county) transfer.TransferID {
 		c.must(err)
 	}
 	held := c.example("adult-carer-hertswise").with("d-held", whose(gwen), without("consents"))
-	refused := c.example("adult-carer-hertswise").with("d-refused", whose(gwen), to(council))
+	refused := c.example("adult-carer-hertswise").with("d-refused", whose(gwen), to(kent))
 	_, err := sender.Batch(ctx, [][]byte{held.bytes(), refused.bytes(), []byte(`{}`)})
 	c.must(err)
 	_, err = sender.Decide(ctx, held.bytes())
@@ -357,6 +357,8 @@ func (d *description) tellStories(c *county) transfer.TransferID {
 	_, err = sender.Transfer(ctx, first)
 	c.must(err)
 	d.askTheLog(c, dpl, recipient, first)
+	d.letPeopleDecide(c)
+	d.agreements(c)
 	for _, o := range d.operations {
 		if o.method == http.MethodGet && o.open {
 			path := strings.Replace(o.path, "{name}", "problem.v1", 1)
@@ -413,20 +415,24 @@ func (d *description) goWrong(c *county, collected transfer.TransferID) {
 	d.Helper()
 	tokens := map[bool]string{false: c.token("carers-in-hertfordshire/casework"), true: c.token("hub-operator/dpl")}
 	recipient, suspended := c.token("age-uk-hertfordshire/casework"), c.token("pohwer/casework")
+	lead := c.token("carers-in-hertfordshire/dpl")
 	c.must(c.cfg.Suspend(pohwer, "under investigation"))
 	within(c, func() bool {
 		return c.ask(request{method: http.MethodGet, path: "/v1/partners", token: suspended}).status == http.StatusForbidden
 	})
-	waiting := c.send(carersInHerts, c.example("adult-carer-hertswise").with("w-waiting", whose(joan), to(council)), transfer.Refuse)
+	waiting := c.send(carersInHerts, c.example("adult-carer-hertswise").with("w-waiting", whose(joan), to(kent)), transfer.Refuse)
 
 	for _, o := range d.operations {
 		path := strings.NewReplacer("{transfer_id}", uuid.NewString(), "{name}", "nothing.v1").Replace(o.path)
-		token := tokens[o.id == "searchDisclosures"]
+		token, recipient := tokens[o.id == "searchDisclosures"], recipient
+		if slices.Contains(ofPeople, o.id) {
+			token, recipient = lead, lead
+		}
 		kind := "application/json"
 		if o.id == "requestToken" {
 			kind = formKind
 		}
-		receipts := strings.Replace(o.path, "{transfer_id}", string(collected), 1)
+		receipts := strings.NewReplacer("{transfer_id}", string(collected), "{reference}", "req-"+uuid.NewString()).Replace(o.path)
 		for status := range o.responses {
 			switch status {
 			case "400":
@@ -452,8 +458,8 @@ func (d *description) goWrong(c *county, collected transfer.TransferID) {
 	other := c.example("adult-carer-hertswise").with("d-again", whose(joan)).bytes()
 	d.call(c, http.MethodPost, "/v1/referrals", tokens[false], "application/json", other)
 	d.call(c, http.MethodPost, "/v1/consents", tokens[false], "application/json", consent("d-same", idris, "refused"))
-	d.call(c, http.MethodPost, "/v1/inbox/"+string(waiting.ID)+"/collect", c.token("hertfordshire-county-council/casework"), "application/json", nil)
-	d.call(c, http.MethodPost, "/v1/transfers/"+string(waiting.ID)+"/receipts", c.token("hertfordshire-county-council/casework"), "application/json",
+	d.call(c, http.MethodPost, "/v1/inbox/"+string(waiting.ID)+"/collect", c.token("kent-county-council/casework"), "application/json", nil)
+	d.call(c, http.MethodPost, "/v1/transfers/"+string(waiting.ID)+"/receipts", c.token("kent-county-council/casework"), "application/json",
 		[]byte(`{"contract":"receipt/1","at":"2026-01-01T00:00:00Z","status":"accepted"}`))
 	within(c, func() bool {
 		return d.call(c, http.MethodPost, "/oauth/token", "", formKind, tokenRequestBytes("forged")) == http.StatusTooManyRequests
@@ -525,7 +531,7 @@ func TestTheDocumentStandsOnDiskAsItIsServed(t *testing.T) {
 		}
 		found[kind] = true
 	}
-	if diff := cmp.Diff([]string{"consent/1", "problem/1", "receipt/1", "referral/1"}, slices.Sorted(maps.Keys(found))); diff != "" {
+	if diff := cmp.Diff([]string{"aggregate/1", "agreement-act/1", "consent/1", "disclosure/1", "problem/1", "receipt/1", "referral/1", "request/1", "ruling/1"}, slices.Sorted(maps.Keys(found))); diff != "" {
 		t.Errorf("the contracts that the document refers to:\n%s", diff)
 	}
 	var metadata map[string]any

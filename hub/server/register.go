@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2/maybe"
@@ -173,4 +175,79 @@ func (c Config) fingerprint() (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// reload puts a changed register in force, all of it or nothing. One with faults changes nothing: the hub goes on by the one it has, and says
+// so in its log, once, and in the metric hub_register_behind.
+func (h *Hub) reload(ctx context.Context) error {
+	if err := h.exchange.Refresh(ctx); err != nil {
+		return err
+	}
+	now, err := h.cfg.fingerprint()
+	if err != nil {
+		return err
+	}
+	if now == h.seen {
+		h.behind.caughtUp()
+		return nil
+	}
+	if err := h.takeRegister(ctx, now); err != nil {
+		if h.behind.by(err) {
+			return fmt.Errorf("the register changed and is not taken over; the one before it stays in force: %w", err)
+		}
+		return nil
+	}
+	h.behind.caughtUp()
+	return nil
+}
+
+func (h *Hub) takeRegister(ctx context.Context, fingerprint string) error {
+	index, err := h.cfg.index(h.log)
+	if err != nil {
+		return err
+	}
+	keys, err := h.cfg.clientKeys(index)
+	if err != nil {
+		return err
+	}
+	// Keys that cannot be used are found before anything is put in force.
+	trial, err := auth.NewClients(auth.ClientsConfig{Audiences: []string{h.cfg.URL}})
+	if err == nil {
+		err = trial.Replace(keys)
+	}
+	if err != nil {
+		return err
+	}
+	if after, err := h.cfg.fingerprint(); err != nil || after != fingerprint {
+		return err // somebody is still writing: the next look takes all of it
+	}
+	if err := h.exchange.Adopt(ctx, index); err != nil {
+		return err
+	}
+	if err := h.clients.Replace(keys); err != nil {
+		return err
+	}
+	h.tokens.Flush()
+	h.seen = fingerprint
+	h.log.InfoContext(ctx, "register reloaded", "agreements", len(index.Agreements()), "partners", len(index.Partners()))
+	return nil
+}
+
+// behind says why the register on disk is not the one in force.
+type behind struct{ why atomic.Pointer[string] }
+
+// by takes a reason, and reports whether it is another than before.
+func (b *behind) by(err error) bool {
+	now := err.Error()
+	was := b.why.Swap(&now)
+	return was == nil || *was != now
+}
+
+func (b *behind) caughtUp() { b.why.Store(nil) }
+
+func (b *behind) value() float64 {
+	if b.why.Load() == nil {
+		return 0
+	}
+	return 1
 }

@@ -52,6 +52,7 @@ type Hub struct {
 	listener net.Listener
 	lock     *flock.Flock // held while the hub is open: the data folder is this copy's alone
 	seen     string       // fingerprint of the register in force
+	behind   behind       // whether there is a newer one that cannot be taken over
 	sealer   *seal.Sealer
 	signing  []string // ids of the token keys in force
 }
@@ -114,10 +115,28 @@ func (h *Hub) build(ctx context.Context) (err error) {
 	if err := h.openDelivery(); err != nil {
 		return err
 	}
-	if h.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	h.listener, err = cfg.listener()
+	return err
+}
+
+// listener opens the door with the certificate in hand: whoever finds it open finds the hub's authority beside it.
+func (c Config) listener() (net.Listener, error) {
+	var with *tls.Config
+	if !c.TLS.Off {
+		cert, err := c.certificate(time.Now())
+		if err != nil {
+			return nil, err
+		}
+		with = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	}
-	return nil
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if with != nil {
+		l = tls.NewListener(l, with)
+	}
+	return l, nil
 }
 
 // own takes the data folder for one hub. Two on one folder would share a JetStream directory, which neither notices, and a log that is
@@ -244,6 +263,7 @@ func (h *Hub) measure(registry *prometheus.Registry) {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	gauge("hub_commit_waiting", "Operations that wait for a commit.", func() float64 { return float64(h.exchange.Waiting()) })
+	gauge("hub_register_behind", "1 while the register on disk is not the one in force, because it has faults; the log says which.", h.behind.value)
 	gauge("hub_bus_pending", "Publications that JetStream has not acknowledged.", func() float64 { return float64(h.bus.Stats().Pending) })
 	gauge("hub_bus_lost", "Publications that JetStream did not take since the start; the outbox has them.", func() float64 { return float64(h.bus.Stats().Lost) })
 	gauge("hub_delivery_delivered", "Attempts that got through since the start.", func() float64 { return float64(h.worker.Stats().Delivered) })
@@ -300,7 +320,7 @@ func (h *Hub) Addr() string { return h.listener.Addr().String() }
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.close()
 	commits := start(ctx, h.exchange.Run)
-	if err := h.exchange.Adopt(ctx, h.exchange.Index()); err != nil {
+	if err := h.exchange.Adopt(ctx, h.exchange.Declared()); err != nil {
 		if ctx.Err() != nil {
 			err = nil // told to stop before it had begun
 		}
@@ -350,16 +370,6 @@ func (h *Hub) serve(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(h.api.Close)
-	listener := h.listener
-	if !h.cfg.TLS.Off {
-		cert, err := h.cfg.certificate(time.Now())
-		if err != nil {
-			return err
-		}
-		listener = tls.NewListener(listener, &tls.Config{
-			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		})
-	}
 	drained := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -367,7 +377,7 @@ func (h *Hub) serve(ctx context.Context) error {
 		defer cancel()
 		drained <- server.Shutdown(bounded)
 	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-drained
@@ -400,32 +410,6 @@ func (h *Hub) expire(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// reload puts a changed register in force. One with faults changes nothing.
-func (h *Hub) reload(ctx context.Context) error {
-	now, err := h.cfg.fingerprint()
-	if err != nil || now == h.seen {
-		return err
-	}
-	index, err := h.cfg.index(h.log)
-	if err != nil {
-		return fmt.Errorf("the register changed and is not taken over: %w", err)
-	}
-	keys, err := h.cfg.clientKeys(index)
-	if err != nil {
-		return err
-	}
-	if err := h.exchange.Adopt(ctx, index); err != nil {
-		return fmt.Errorf("the register changed and is not taken over: %w", err)
-	}
-	if err := h.clients.Replace(keys); err != nil {
-		return err
-	}
-	h.tokens.Flush()
-	h.seen = now
-	h.log.InfoContext(ctx, "register reloaded", "agreements", len(index.Agreements()), "partners", len(index.Partners()))
-	return nil
 }
 
 // rekey takes over keys that were rotated, and lets go of those that nothing needs any more. One that cannot be read changes nothing.

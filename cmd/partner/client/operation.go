@@ -437,8 +437,27 @@ type Entry struct {
 	Stripped   []string            `json:"stripped,omitempty"`
 	Reasons    []Reason            `json:"reasons,omitempty"`
 	Consent    *ConsentEvent       `json:"consent,omitempty"`
+	Ruling     *RulingEntry        `json:"ruling,omitempty"`
+	Outside    *Outside            `json:"outside,omitempty"` // a disclosure that was made outside the hub
 	Why        string              `json:"why,omitempty"`
 	Log        LogRef              `json:"log"`
+}
+
+// RulingEntry is what the disclosure log has of a person's ruling.
+type RulingEntry struct {
+	Act    string             `json:"act"`
+	Codes  []string           `json:"codes,omitempty"`
+	Ground string             `json:"ground,omitempty"`
+	Person string             `json:"person"`
+	Role   transfer.StaffRole `json:"role"`
+}
+
+// Outside says how something was disclosed outside the hub, and by whom.
+type Outside struct {
+	Office string    `json:"office,omitempty"`
+	How    string    `json:"how"`
+	Made   time.Time `json:"made"`
+	Person string    `json:"person"`
 }
 
 // ConsentEvent is what the disclosure log has of somebody's consent.

@@ -40,7 +40,15 @@ func Count[N int | int64](n N, what string) string {
 
 var people = map[transfer.Role]string{
 	transfer.Carer: "the carer", transfer.CaredFor: "the cared-for person", transfer.Child: "the child", transfer.Household: "the household member",
-	transfer.AbsentParent: "the parent who lives elsewhere", transfer.Professional: "the professional",
+	transfer.AbsentParent: "the parent who lives elsewhere", transfer.Professional: "the professional", transfer.Nobody: "people as a whole",
+}
+
+// Office names whoever has to settle a hold, as Transfer.Owner has them: "Data Protection Lead".
+func Office(owner string) string {
+	if name, known := map[string]string{"dpl": "Data Protection Lead", "safeguarding-lead": "Safeguarding Lead"}[owner]; known {
+		return name
+	}
+	return owner
 }
 
 // Person names somebody of a message by role, and by number past the first, without saying who it is: "the child (number 2)".

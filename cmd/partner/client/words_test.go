@@ -31,9 +31,11 @@ func TestItemsAreNamedBySection(t *testing.T) {
 func TestThingsAreCountedAndPeopleNamed(t *testing.T) {
 	got := []string{
 		client.Count(0, "leaf"), client.Count(1, "leaf"), client.Count(2, "leaf"), client.Count(int64(2), "entry"), client.Count(2, "item"),
-		client.Person(transfer.CaredFor, 0), client.Person(transfer.Child, 1), client.Person("great_aunt", 0),
+		client.Person(transfer.CaredFor, 0), client.Person(transfer.Child, 1), client.Person("great_aunt", 0), client.Person(transfer.Nobody, 0),
+		client.Office("sender"), client.Office("dpl"), client.Office("safeguarding-lead"),
 	}
-	want := []string{"0 leaves", "1 leaf", "2 leaves", "2 entries", "2 items", "the cared-for person", "the child (number 2)", "the great aunt"}
+	want := []string{"0 leaves", "1 leaf", "2 leaves", "2 entries", "2 items", "the cared-for person", "the child (number 2)", "the great aunt",
+		"people as a whole", "sender", "Data Protection Lead", "Safeguarding Lead"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
