@@ -77,6 +77,9 @@ func (c *collectCommand) Run(ctx context.Context, s *session) error {
 	if d.Retention != "" {
 		s.paragraph("  ", "keep it: %s", d.Retention)
 	}
+	for _, o := range d.Obligations {
+		s.paragraph("  ", "%s", client.Duty(o))
+	}
 	s.say("Now tell the sender: partner receipt %s received", d.TransferID)
 	return nil
 }

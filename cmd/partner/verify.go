@@ -118,7 +118,11 @@ func verify(ctx context.Context, s *session, hub *client.Client, now client.Chec
 	if err := d.CheckLeaf(proof.Leaf); err != nil {
 		return err
 	}
-	s.say("%s: the dataset is whole, and entry %d of the log is its release, under agreement %s.", name, d.Log.Index, strings.TrimSpace(string(d.Agreement.ID)))
+	under := "under agreement " + strings.TrimSpace(string(d.Agreement.ID))
+	if d.Agreement.ID == "" {
+		under = "by exception"
+	}
+	s.say("%s: the dataset is whole, and entry %d of the log is its release, %s.", name, d.Log.Index, under)
 	return nil
 }
 

@@ -37,6 +37,7 @@ type Disclosure struct {
 	Consents      []string             `json:"consents,omitempty"`       // ids of the consent events it rests on
 	OnwardSharing string               `json:"onward_sharing,omitempty"` // whether the recipient may pass it on
 	Retention     string               `json:"retention,omitempty"`      // how long the recipient may keep it
+	Obligations   []Obligation         `json:"obligations,omitempty"`    // what the recipient has to heed besides, as the leaf has it
 	ReleasedAt    time.Time            `json:"released_at"`
 	PayloadDigest string               `json:"payload_digest"` // "hmac-sha256:<hex>" over the bytes of the dataset
 	DigestKey     string               `json:"digest_key"`     // hex; with it the recipient checks the digest and proves what it was given
@@ -56,6 +57,12 @@ type LawfulBasis struct {
 	Article6  string `json:"article6"`
 	Article9  string `json:"article9,omitempty"`
 	Schedule1 string `json:"schedule1,omitempty"`
+}
+
+// Obligation is something that a recipient has to do or not to do, as policy.Obligation has it: "protect", "do-not-inform".
+type Obligation struct {
+	Code string    `json:"code"`
+	By   time.Time `json:"by,omitzero"`
 }
 
 // LogRef points at the release leaf.
@@ -95,7 +102,12 @@ func NewParcel(leaf *ledger.Leaf, index int64, dataset []byte, nonce [32]byte, d
 	if !agreed {
 		return Parcel{}, fmt.Errorf("make a parcel for %s: its disclosure differs from its release leaf", leaf.Transfer)
 	}
-	d.ReleasedAt = leaf.At
+	d.ReleasedAt, d.Obligations = leaf.At, nil
+	for _, o := range leaf.Obligations {
+		if o.Who == "recipient" {
+			d.Obligations = append(d.Obligations, Obligation{Code: o.Code, By: o.By})
+		}
+	}
 	return Parcel{recipient: leaf.Recipient, disclosure: d, dataset: dataset}, nil
 }
 

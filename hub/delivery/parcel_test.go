@@ -42,6 +42,9 @@ func releaseLeaf(id transfer.TransferID, to transfer.PartnerID) *ledger.Leaf {
 		Outcome: transfer.PermitReduced, State: transfer.Released,
 		Agreement: &ledger.Agreement{ID: "hertswise", Version: 1, Digest: "sha256:ab", Flow: "refer"},
 		Payload:   seal.Digest(nonce, dataset),
+		Obligations: []ledger.Obligation{
+			{Code: "do-not-inform", Who: "recipient"}, {Code: "review-exception", Who: "sender", By: time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC)},
+		},
 	}
 }
 
@@ -64,7 +67,7 @@ func TestParcelIsWhatWasReleased(t *testing.T) {
 		TransferID: "0199-a", MessageType: "referral/1", Sender: "carers-in-hertfordshire", Purpose: "referral.service",
 		Service: "hertswise", CorrelationID: "c-1", Agreement: delivery.AgreementRef{ID: "hertswise", Version: 1, Digest: "sha256:ab", Flow: "refer"},
 		LawfulBasis: delivery.LawfulBasis{Article6: "a", Article9: "a"}, Outcome: transfer.PermitReduced, Consents: []string{"consent-1"},
-		OnwardSharing: "no", ReleasedAt: leaf.At, PayloadDigest: leaf.Payload,
+		OnwardSharing: "no", Obligations: []delivery.Obligation{{Code: "do-not-inform"}}, ReleasedAt: leaf.At, PayloadDigest: leaf.Payload,
 		DigestKey: hex.EncodeToString(nonce[:]), Log: delivery.LogRef{Origin: "hub.example/herts/1", Index: 41},
 	}
 	if diff := cmp.Diff(want, p.Disclosure()); diff != "" {

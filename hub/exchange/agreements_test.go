@@ -425,3 +425,24 @@ func TestTheLeadVouchesForWhoeverHasSignedOnPaper(t *testing.T) {
 		t.Errorf("it stands as %+v, %v", done, err)
 	}
 }
+
+// Somebody suspends on another copy of the hub while this one compares its register with the log. The suspension stands.
+func TestAnActWhileTheRegisterIsTakenOver(t *testing.T) {
+	h := newHouse(t, onSQLite)
+	other := h.open(as(secondCopy))
+	var armed atomic.Bool
+	u := h.open(through(func(op storetest.Op) (bool, error) {
+		if op == storetest.OpRead && armed.CompareAndSwap(true, false) {
+			other.act(pohwer, deed(exchange.Suspend, "breach"), agreement.Suspended)
+		}
+		return true, nil
+	}))
+	h.must(u.Refresh(t.Context()))
+	armed.Store(true)
+	h.must(u.Adopt(t.Context(), h.index))
+	u.send(h.message("after", h.somebody()), transfer.Refused)
+	if got := h.notes(u, firstCopy); len(got) != 1 || !strings.HasPrefix(got[0], "hub-operator suspended: leaf 0 of "+secondCopy) {
+		t.Errorf("its own log says %q", got)
+	}
+	h.audited(u.store)
+}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"referralhub/contracts"
 	"referralhub/hub/agreement"
 	"referralhub/hub/consent"
 	"referralhub/hub/exchange"
@@ -491,6 +492,54 @@ func TestWhatWasReceivedIsPassedOnOnlyAsItsClauseLets(t *testing.T) {
 		l := on("after", first)
 		if l.Onward != "hertswise@1#refer" || l.Outcome != transfer.Refuse || !slices.ContainsFunc(l.Reasons, func(r ledger.Reason) bool { return r.Code == string(policy.OnwardNotAllowed) }) {
 			t.Errorf("passed on: %q, %s, %+v", l.Onward, l.Outcome, l.Reasons)
+		}
+		h.audited(u.store)
+	})
+}
+
+// What is compelled says no instant of its own, and goes within three days or not at all, whether or not anybody has swept.
+func TestADemandThatNobodyCollected(t *testing.T) {
+	engines(t, func(t *testing.T, h *house) {
+		now := time.Now()
+		u := h.open(at(func() time.Time { return now }))
+		sent, err := u.Submit(context.Background(), by(carersInHerts), h.message("warrant", h.somebody(), police, func(m map[string]any) {
+			m["purpose"] = "benefits" // no clause is made for this
+			m["demand"].(map[string]any)["instrument"], m["demand"].(map[string]any)["law"] = "warrant", "Police and Criminal Evidence Act 1984 s.8"
+		}))
+		h.must(err)
+		if got := sent.Transfers[0].Decision.Outcome; got != transfer.PermitException {
+			t.Fatalf("it is a %s", got)
+		}
+		now = now.Add(73 * time.Hour)
+		_, err = u.Collect(context.Background(), by(constabulary), sent.Transfers[0].Transfer.ID)
+		if state := (*exchange.StateError)(nil); !errors.As(err, &state) || state.State != transfer.Expired {
+			t.Errorf("collected after three days: %v", err)
+		}
+		h.audited(u.store)
+	})
+}
+
+// Identifiers of two people: what was told may have been about either, and the history of each has it.
+func TestADisclosureAboutOneOfTwo(t *testing.T) {
+	engines(t, func(t *testing.T, h *house) {
+		u := h.open()
+		ctx := context.Background()
+		one, two := h.somebody(), h.somebody()
+		u.send(h.message("one", one), transfer.Queued)
+		u.send(h.message("two", two), transfer.Queued)
+		d := &exchange.Disclosed{
+			MessageID: "told", Office: "ambulance crew", Purpose: "emergency", Basis: ledger.Basis{Article6: "d"}, How: "telephone", Made: time.Now(),
+			Person: "caseworker-1", People: []exchange.DisclosedAbout{{Role: transfer.Carer, Items: []string{"carer.name.family"}}},
+		}
+		d.People[0].Identifiers = append(known(one), contracts.Identifier{Scheme: "case-number", Value: "CASE/" + two})
+		_, err := u.EnterDisclosure(ctx, by(carersInHerts), d, []byte("told"))
+		h.must(err)
+		for _, nhs := range []string{one, two} {
+			found, _, err := u.Search(ctx, by(carersInHerts), exchange.Query{Person: &known(nhs)[0], Why: "routine check"})
+			h.must(err)
+			if !slices.ContainsFunc(found, func(e exchange.Entry) bool { return e.Leaf.Kind == ledger.KindDisclosure }) {
+				t.Error("it is not found under one of them")
+			}
 		}
 		h.audited(u.store)
 	})

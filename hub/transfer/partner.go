@@ -1,5 +1,7 @@
 package transfer
 
+import "slices"
+
 // Partner is an organisation on the hub, as the register declares it.
 type Partner struct {
 	ID              PartnerID
@@ -88,11 +90,7 @@ const (
 // PublicBody reports whether the body performs public tasks: such a body may claim Art 6(1)(e) and may not claim (f) or (ea)
 // for those tasks; any other body the reverse.
 func (k Kind) PublicBody() bool {
-	switch k {
-	case Council, NHS, FireAndRescue, Regulator, Government, Police, Court, Board:
-		return true
-	}
-	return false
+	return slices.Contains([]Kind{Council, NHS, FireAndRescue, Regulator, Government, Police, Court, Board}, k)
 }
 
 // System is a partner's software: an OAuth client with keys of its own.

@@ -261,6 +261,7 @@ type Disclosure struct {
 	Consents      []string             `json:"consents,omitempty"`
 	OnwardSharing string               `json:"onward_sharing,omitempty"`
 	Retention     string               `json:"retention,omitempty"`
+	Obligations   []Obligation         `json:"obligations,omitempty"` // what we have to heed besides: see Duty
 	ReleasedAt    time.Time            `json:"released_at"`
 	PayloadDigest string               `json:"payload_digest"`
 	DigestKey     string               `json:"digest_key"`
@@ -268,6 +269,12 @@ type Disclosure struct {
 
 	Dataset json.RawMessage `json:"-"` // byte for byte as it was digested
 	Raw     []byte          `json:"-"` // the whole answer, for ParseDisclosure: what to keep
+}
+
+// Obligation is something that a recipient has to do or not to do.
+type Obligation struct {
+	Code string    `json:"code"`
+	By   time.Time `json:"by,omitzero"`
 }
 
 // Collect takes a transfer out of the inbox. From this moment it counts as disclosed to us. When the answer is lost on the way,

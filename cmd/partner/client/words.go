@@ -14,6 +14,22 @@ import (
 // pageWidth is how many columns what a person reads takes at most.
 const pageWidth = 100
 
+// Duty puts an obligation of a recipient into words.
+func Duty(o Obligation) string {
+	text, known := map[string]string{
+		"protect":               "Somebody in it must not be found or contacted by others: keep addresses, numbers and places from everybody who does not need them.",
+		"do-not-inform":         "Do not tell people of this sharing before the sender says so: it would do harm.",
+		"do-not-contact-parent": "Do not contact the parent about this without the safeguarding lead.",
+	}[o.Code]
+	if !known {
+		text = "Heed what comes with it: " + o.Code + "."
+	}
+	if !o.By.IsZero() {
+		text += " By " + o.By.Format("2 January 2006") + "."
+	}
+	return text
+}
+
 // Wrap lays text out as one paragraph of at most 100 columns with indent before each line. It ends with a line break, unless text is
 // empty.
 func Wrap(indent, text string) string {

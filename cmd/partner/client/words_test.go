@@ -3,6 +3,7 @@ package client_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -113,5 +114,19 @@ func TestReasonsThatSayTheSameAreToldTogether(t *testing.T) {
 	}
 	if diff := cmp.Diff(two, client.Together(two)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestEveryDutyIsASentence(t *testing.T) {
+	for _, c := range []struct {
+		duty client.Obligation
+		want string
+	}{
+		{client.Obligation{Code: "do-not-contact-parent"}, "Do not contact the parent about this without the safeguarding lead."},
+		{client.Obligation{Code: "return", By: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}, "Heed what comes with it: return. By 1 December 2026."},
+	} {
+		if got := client.Duty(c.duty); got != c.want {
+			t.Errorf("got %q", got)
+		}
 	}
 }
