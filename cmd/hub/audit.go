@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+
+	"github.com/samber/lo"
 
 	"referralhub/cmd/partner/client"
 	"referralhub/contracts"
@@ -116,6 +119,50 @@ func (c *auditCmd) person(in io.Reader) (*contracts.Identifier, error) {
 	return &contracts.Identifier{Scheme: c.Scheme, Value: value}, nil
 }
 
+// recipientOf is to whom a leaf says that something went or was to go.
+func recipientOf(l *ledger.Leaf) string {
+	if l.Recipient == "" && l.Disclosure != nil {
+		return l.Disclosure.Office
+	}
+	return string(l.Recipient)
+}
+
+func exceptionOf(l *ledger.Leaf) string {
+	if l.Exception == nil {
+		return ""
+	}
+	return l.Exception.Kind
+}
+
+// grounds prints what a decision, a ruling or a disclosure rests on, and what comes with it.
+func grounds(l *ledger.Leaf, line func(string, ...any)) {
+	if e := l.Exception; e != nil {
+		line("claimed as an exception: %s, decided by %s", e.Kind, e.Person)
+	}
+	if d := l.Demand; d != nil {
+		line("demanded by %s: %s, reference %s", cmp.Or(d.By, d.Authority), d.Instrument, d.Reference)
+	}
+	if r := l.Ruling; r != nil {
+		line("%s of %s, as %s: %s; looked at %s", l.Actor.Person, l.Actor.Partner, l.Actor.Role, r.Ground, strings.Join(r.Codes, ", "))
+	}
+	if d := l.Disclosure; d != nil {
+		line("made on %s by %s, entered by %s", d.Made.Format("2006-01-02 15:04"), d.Person, l.Actor.Partner)
+	}
+	if l.Outcome != "" && !l.Outcome.Permits() && len(l.Reasons) > 0 {
+		line("because %s", strings.Join(lo.Uniq(lo.Map(l.Reasons, func(r ledger.Reason, _ int) string { return r.Code })), ", "))
+	}
+	if client.Secret(exceptionOf(l), lo.Map(l.Obligations, func(o ledger.Obligation, _ int) string { return o.Code })) {
+		line("%s", client.KeepFromThePerson)
+	}
+	for _, o := range l.Obligations {
+		by := ""
+		if !o.By.IsZero() {
+			by = " by " + o.By.Format("2006-01-02")
+		}
+		line("with it, for the %s: %s%s", o.Who, o.Code, by)
+	}
+}
+
 // tell prints an entry of the log. What a recipient received is named item by item; of what was only decided, how much it was.
 func tell(w io.Writer, f exchange.Entry) {
 	l := f.Leaf
@@ -127,21 +174,27 @@ func tell(w io.Writer, f exchange.Entry) {
 		what += ": " + l.Receipt
 	case l.Consent != nil:
 		what += ": " + l.Consent.State
+	case l.Ruling != nil:
+		what += ": " + l.Ruling.Act
+	case l.Disclosure != nil:
+		what += " outside the hub, by " + l.Disclosure.How
 	}
 	fmt.Fprintf(w, "leaf %d  %s  %s\n", f.Index, l.At.Format("2006-01-02 15:04:05"), what)
-	if l.Recipient != "" {
-		line := fmt.Sprintf("%s to %s, for %s", l.Sender, l.Recipient, l.Purpose)
+	line := func(format string, args ...any) { fmt.Fprint(w, client.Wrap("  ", fmt.Sprintf(format, args...))) }
+	if to := recipientOf(l); to != "" {
+		under := ""
 		if l.Agreement != nil {
-			line += ", under " + l.Agreement.Flow
+			under = ", under " + l.Agreement.Flow
 		}
-		fmt.Fprint(w, client.Wrap("  ", line))
+		line("%s to %s, for %s%s", l.Sender, to, l.Purpose, under)
 	}
+	grounds(l, line)
 	if c := l.Consent; c != nil {
-		line := fmt.Sprintf("recorded by %s, for %s", l.Actor.Partner, c.Purpose)
+		to := ""
 		for i, r := range c.Recipients {
-			line += []string{", to ", " and "}[min(i, 1)] + string(r)
+			to += []string{", to ", " and "}[min(i, 1)] + string(r)
 		}
-		fmt.Fprint(w, client.Wrap("  ", line))
+		line("recorded by %s, for %s%s", l.Actor.Partner, c.Purpose, to)
 	}
 	var items []string
 	for _, s := range l.Subjects {
@@ -150,7 +203,7 @@ func tell(w io.Writer, f exchange.Entry) {
 		}
 	}
 	switch {
-	case l.Kind == ledger.KindRelease:
+	case l.Kind == ledger.KindRelease, l.Kind == ledger.KindDisclosure:
 		fmt.Fprintf(w, "  %s received:\n", client.Count(len(items), "item"))
 		for _, s := range client.Sections(items) {
 			fmt.Fprint(w, client.Wrap("    ", s))

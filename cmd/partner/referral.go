@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/samber/lo"
+
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/transfer"
 )
@@ -201,22 +203,52 @@ func (s *session) entry(e *client.Entry) {
 	if c := e.Consent; c != nil {
 		what, about = c.State, string(c.Purpose)
 	}
+	to := string(e.Recipient)
+	if o := e.Outside; o != nil {
+		what, to = "outside the hub, by "+o.How, cmp.Or(to, o.Office)
+	}
+	if r := e.Ruling; r != nil {
+		what = r.Act
+	}
 	s.say("%s  %s", e.At.UTC().Format(time.RFC3339), strings.TrimSuffix(e.Kind+": "+what, ": "))
 	switch {
-	case e.Recipient != "":
-		s.say("  %s to %s, for %s", e.Sender, e.Recipient, about)
+	case to != "":
+		s.paragraph("  ", "%s to %s, for %s", e.Sender, to, about)
 	case about != "":
 		s.say("  recorded by %s, for %s", e.By, about)
 	}
 	if e.TransferID != "" {
 		s.say("  transfer %s", e.TransferID)
 	}
+	s.grounds(e)
 	switch {
 	case len(e.Items) == 0:
-	case e.Kind == "release":
+	case e.Kind == "release", e.Kind == "disclosure":
 		s.say("  %s received:", client.Count(len(e.Items), "item"))
 		s.items("    ", e.Items)
 	case e.Outcome.Permits():
 		s.say("  %s may go", client.Count(len(e.Items), "item"))
+	}
+}
+
+// grounds tells what an entry rests on, and what comes with it.
+func (s *session) grounds(e *client.Entry) {
+	if e.Exception != "" {
+		s.say("  claimed as an exception: %s", e.Exception)
+	}
+	if e.Demand != "" {
+		s.say("  demanded, reference %s", e.Demand)
+	}
+	if r := e.Ruling; r != nil {
+		s.paragraph("  ", "%s, as %s: %s; looked at %s", r.Person, r.Role, r.Ground, strings.Join(r.Codes, ", "))
+	}
+	if o := e.Outside; o != nil {
+		s.say("  made on %s by %s", o.Made.UTC().Format(time.RFC3339), o.Person)
+	}
+	if e.Outcome != "" && !e.Outcome.Permits() && len(e.Reasons) > 0 {
+		s.paragraph("  ", "because %s", strings.Join(lo.Uniq(lo.Map(e.Reasons, func(r client.Reason, _ int) string { return r.Code })), ", "))
+	}
+	if client.Secret(e.Exception, lo.Map(e.Duties, func(d client.Duties, _ int) string { return d.Code })) {
+		s.say("  %s", client.KeepFromThePerson)
 	}
 }

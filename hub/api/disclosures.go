@@ -46,9 +46,20 @@ type entryJSON struct {
 	Reasons   []reason            `json:"reasons,omitempty"`
 	Consent   *consentJSON        `json:"consent,omitempty"`
 	Ruling    *rulingJSON         `json:"ruling,omitempty"`
+	Exception string              `json:"exception,omitempty"` // its kind
+	Demand    string              `json:"demand,omitempty"`    // its reference
+	Duties    []dutyJSON          `json:"obligations,omitempty"`
+	Expires   time.Time           `json:"expires_at,omitzero"`
 	Outside   *outsideJSON        `json:"outside,omitempty"` // a disclosure that was made outside the hub
 	Why       string              `json:"why,omitempty"`
 	Log       logRef              `json:"log"`
+}
+
+// dutyJSON is what comes with a permit, and for whom.
+type dutyJSON struct {
+	Code string    `json:"code"`
+	Who  string    `json:"who"`
+	By   time.Time `json:"by,omitzero"`
 }
 
 // rulingJSON is what a person decided, and as what.
@@ -164,13 +175,22 @@ func entryOf(e exchange.Entry) entryJSON {
 	out := entryJSON{
 		At: l.At, Kind: l.Kind, Transfer: l.Transfer, Sender: l.Sender, Recipient: l.Recipient, By: l.Actor.System, Purpose: l.Purpose,
 		Service: l.Service, Outcome: l.Outcome, State: l.State, Receipt: l.Receipt, Agreement: agreementOf(l.Agreement),
-		Reasons: reasonsOf(l.Reasons), Consent: consentIn(l.Consent), Log: logRef{Origin: e.Origin, Index: e.Index},
+		Reasons: reasonsOf(l.Reasons), Consent: consentIn(l.Consent), Expires: l.Expires, Log: logRef{Origin: e.Origin, Index: e.Index},
 	}
 	if l.Query != nil {
 		out.Why = l.Query.Why
 	}
 	if r := l.Ruling; r != nil {
 		out.Ruling = &rulingJSON{r.Act, r.Codes, r.Ground, l.Actor.Person, l.Actor.Role}
+	}
+	if l.Exception != nil {
+		out.Exception = l.Exception.Kind
+	}
+	if l.Demand != nil {
+		out.Demand = l.Demand.Reference
+	}
+	for _, o := range l.Obligations {
+		out.Duties = append(out.Duties, dutyJSON{o.Code, o.Who, o.By})
 	}
 	if d := l.Disclosure; d != nil {
 		out.Outside = &outsideJSON{Office: d.Office, How: d.How, Basis: basisJSON(d.Basis), Made: d.Made, Person: d.Person}

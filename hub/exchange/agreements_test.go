@@ -432,17 +432,18 @@ func TestAnActWhileTheRegisterIsTakenOver(t *testing.T) {
 	other := h.open(as(secondCopy))
 	var armed atomic.Bool
 	u := h.open(through(func(op storetest.Op) (bool, error) {
-		if op == storetest.OpRead && armed.CompareAndSwap(true, false) {
+		if op == storetest.OpReadLog && armed.CompareAndSwap(true, false) {
 			other.act(pohwer, deed(exchange.Suspend, "breach"), agreement.Suspended)
 		}
 		return true, nil
 	}))
-	h.must(u.Refresh(t.Context()))
+	h.must(u.Adopt(t.Context(), h.index))
 	armed.Store(true)
 	h.must(u.Adopt(t.Context(), h.index))
 	u.send(h.message("after", h.somebody()), transfer.Refused)
-	if got := h.notes(u, firstCopy); len(got) != 1 || !strings.HasPrefix(got[0], "hub-operator suspended: leaf 0 of "+secondCopy) {
-		t.Errorf("its own log says %q", got)
+	want := []string{"hub-operator activated", "hub-operator suspended: leaf 0 of " + secondCopy}
+	if diff := cmp.Diff(want, h.notes(u, firstCopy)); diff != "" {
+		t.Errorf("its own log (-want +got):\n%s", diff)
 	}
 	h.audited(u.store)
 }

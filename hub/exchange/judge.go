@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"referralhub/contracts"
+	"referralhub/hub/agreement"
 	"referralhub/hub/consent"
 	"referralhub/hub/dataset"
 	"referralhub/hub/ledger"
@@ -30,6 +31,11 @@ type facts struct {
 	Review      *contracts.Review      `json:"review,omitempty"`
 	Conditions  map[string]bool        `json:"conditions,omitempty"`
 	Onward      string                 `json:"onward,omitempty"` // as in the leaf: a clause, or ledger.NotReceived
+
+	// How the clause that it was accepted under had the dataset reduced, by item. Another clause may apply at release, and may want it
+	// otherwise.
+	Reduced map[string]contracts.Transform `json:"reduced,omitempty"`
+	Figures dataset.Figures                `json:"figures,omitzero"`
 }
 
 type personFacts struct {
@@ -42,14 +48,23 @@ type personFacts struct {
 	Kept      bool              `json:"kept,omitempty"` // something about them is in the dataset
 }
 
-// factsOf gives what a decision of this request needs later.
-func factsOf(r *policy.Request, people []subject) facts {
+// factsOf gives what a decision of this request needs later, when it was made under a clause; nil for an exception.
+func factsOf(r *policy.Request, flow *agreement.Flow, people []subject) facts {
 	f := facts{
 		Type: r.Contract.Type, Undertaking: r.Undertaking, Exception: r.Exception, Demand: r.Demand, Secondary: r.Secondary, Review: r.Review,
 		Conditions: r.Conditions, Onward: onwardText(r.Onward),
 	}
 	if r.Demand != nil {
 		f.Demanded = r.Contract.Names(r.Demand.Items)
+	}
+	if flow != nil {
+		f.Figures = dataset.Figures(flow.Figures)
+		for item, how := range flow.Transform {
+			if f.Reduced == nil {
+				f.Reduced = make(map[string]contracts.Transform, len(flow.Transform))
+			}
+			f.Reduced[r.Contract.Items[item].Name] = how
+		}
 	}
 	for i, p := range people {
 		if noticed := r.Subjects[i].Noticed; !noticed.Empty() {
@@ -275,14 +290,18 @@ func (c *commit) parts(t *store.Transfer, d *decided, pick func(*policy.SubjectD
 		if d.Flow != nil {
 			out[i].Transform, out[i].Figures = d.Flow.Transform, dataset.Figures(d.Flow.Figures)
 		}
-		out[i].Pseudonym = func(scheme, value string) string {
-			if scheme == caseNumber {
-				scheme += ":" + string(t.Sender) // two senders' case 1001 are two people
-			}
-			return c.x.cfg.Sealer.Pseudonym(t.Recipient, scheme, value)
-		}
+		out[i].Pseudonym = c.pseudonymFor(t)
 	}
 	return out
+}
+
+func (c *commit) pseudonymFor(t *store.Transfer) func(scheme, value string) string {
+	return func(scheme, value string) string {
+		if scheme == caseNumber {
+			scheme += ":" + string(t.Sender) // two senders' case 1001 are two people
+		}
+		return c.x.cfg.Sealer.Pseudonym(t.Recipient, scheme, value)
+	}
 }
 
 func permitted(s *policy.SubjectDecision) contracts.ItemSet { return s.Items }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"referralhub/contracts"
 	"referralhub/hub/agreement"
 	"referralhub/hub/dataset"
 	"referralhub/hub/delivery"
@@ -154,14 +155,19 @@ func (r *release) takeRoom(n int) {
 	}
 }
 
-// datasetOf gives what may go now: the stored bytes, or less. A transform has been done when the message was accepted, so only
-// items that have since been lost are cut.
+// datasetOf gives what may go now: the stored bytes, or less. They were reduced as the clause wants that the message was accepted under; what
+// has since been lost is cut, and what the clause of now wants reduced otherwise is reduced again.
 func (c *commit) datasetOf(t *store.Transfer, s *contents, d *decided) ([]byte, error) {
 	parts := make([]dataset.Part, len(s.doc.Subjects))
-	whole := true
+	again, figures := s.reduceAgain(d.Flow)
+	whole := figures == s.facts.Figures
 	for i := range parts {
-		parts[i].Items = d.Subjects[s.who[i]].Items
-		whole = whole && s.doc.Subjects[i].Items.Minus(parts[i].Items).Empty()
+		items := d.Subjects[s.who[i]].Items
+		parts[i] = dataset.Part{Items: items, Transform: again, Figures: figures, Pseudonym: c.pseudonymFor(t)}
+		whole = whole && s.doc.Subjects[i].Items.Minus(items).Empty()
+		for item := range again {
+			whole = whole && !s.doc.Subjects[i].Items.Has(item)
+		}
 	}
 	if whole {
 		return s.dataset, nil
@@ -171,6 +177,25 @@ func (c *commit) datasetOf(t *store.Transfer, s *contents, d *decided) ([]byte, 
 		return nil, fmt.Errorf("cut the dataset of %s again: %w", t.ID, err)
 	}
 	return data, nil
+}
+
+// reduceAgain says what a clause wants reduced that has not been reduced so, and how it wants figures.
+func (s *contents) reduceAgain(f *agreement.Flow) (map[int]contracts.Transform, dataset.Figures) {
+	if f == nil {
+		return nil, s.facts.Figures
+	}
+	var again map[int]contracts.Transform
+	for item, how := range f.Transform {
+		// Counts are blurred by numbers and not by a word, and blurring them twice changes nothing.
+		if s.facts.Reduced[s.doc.Contract.Items[item].Name] == how && how != contracts.SmallNumbers {
+			continue
+		}
+		if again == nil {
+			again = make(map[int]contracts.Transform)
+		}
+		again[item] = how
+	}
+	return again, dataset.Figures(f.Figures)
 }
 
 // withdraw takes back an open transfer that a fresh decision does not permit. A refusal ends it and destroys its payload; a hold keeps it

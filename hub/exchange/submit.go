@@ -229,7 +229,7 @@ func (c *commit) keep(t *store.Transfer, doc *contracts.Document, d *decided, pe
 	if err != nil {
 		return fmt.Errorf("cut the message for %s: %w", t.Recipient, err)
 	}
-	f := factsOf(&d.request, people)
+	f := factsOf(&d.request, d.Flow, people)
 	for i := range f.People {
 		f.People[i].Kept = !parts[i].Items.And(doc.Subjects[i].Items).Empty()
 	}

@@ -407,8 +407,9 @@ func (d *description) letPeopleDecide(c *county) {
 	}
 	_, err = lead.Review(ctx, id, rules("reviewed", "dpl-1", "not-justified"))
 	c.problem(err, http.StatusConflict)
+	telephoned := told("d-told", desmond)
 	for range 2 {
-		must(lead.Disclosed(ctx, told("d-told", desmond)))
+		must(lead.Disclosed(ctx, telephoned))
 	}
 	_, err = lead.Disclosed(ctx, told("d-told", gwen))
 	c.problem(err, http.StatusConflict)

@@ -30,6 +30,15 @@ func Duty(o Obligation) string {
 	return text
 }
 
+// KeepFromThePerson stands with what must not be told to the person it is about, in an answer to a subject access request either (rule
+// 001-17; domain.md section 4.3, E6).
+const KeepFromThePerson = "KEEP THIS FROM THE PERSON: it reports a crime, and telling them of it may be an offence."
+
+// Secret reports whether that goes for something that the disclosure log has, by the exception behind it and what comes with it.
+func Secret(exception string, obligations []string) bool {
+	return exception == "crime-report" || slices.Contains(obligations, "tipping-off")
+}
+
 // Wrap lays text out as one paragraph of at most 100 columns with indent before each line. It ends with a line break, unless text is
 // empty.
 func Wrap(indent, text string) string {
