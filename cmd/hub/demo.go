@@ -24,7 +24,6 @@ import (
 	"referralhub/hub/auth"
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
-	"referralhub/hub/policy"
 	"referralhub/hub/server"
 	"referralhub/hub/transfer"
 )
@@ -499,11 +498,11 @@ func (s *story) letGo(ctx context.Context) error {
 	}
 	t := sent.Transfers[0]
 	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, client.Office(t.Owner), t.Deadline.Format("2 January 2006"))
-	if err := s.must(t.State == transfer.Held && t.Owner == policy.OwnerSafeguarding, "%s, for %s", t.State, t.Owner); err != nil {
+	if err := s.must(t.State == transfer.Held && t.Owner == "safeguarding-lead", "%s, for %s", t.State, t.Owner); err != nil {
 		return err
 	}
 	codes := lo.Uniq(lo.Map(t.Reasons, func(r client.Reason, _ int) string { return r.Code }))
-	ruling := client.Ruling{Act: string(policy.LetGo), Person: "caseworker-1", Codes: codes, Ground: "safe-to-send", At: time.Now()}
+	ruling := client.Ruling{Act: "release", Person: "caseworker-1", Codes: codes, Ground: "safe-to-send", At: time.Now()}
 	_, err = s.cihLeads.Rule(ctx, t.ID, ruling)
 	var problem *client.Problem
 	if !errors.As(err, &problem) {

@@ -248,7 +248,7 @@ func (s *session) grounds(e *client.Entry) {
 	if e.Outcome != "" && !e.Outcome.Permits() && len(e.Reasons) > 0 {
 		s.paragraph("  ", "because %s", strings.Join(lo.Uniq(lo.Map(e.Reasons, func(r client.Reason, _ int) string { return r.Code })), ", "))
 	}
-	if client.Secret(e.Exception, lo.Map(e.Duties, func(d client.Duties, _ int) string { return d.Code })) {
+	if client.Secret(e.Exception, lo.Map(e.Duties, func(d client.Task, _ int) string { return d.Code })) {
 		s.say("  %s", client.KeepFromThePerson)
 	}
 }

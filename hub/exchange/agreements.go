@@ -276,7 +276,12 @@ func (r *register) allows(a *agreement.Agreement, by transfer.PartnerID, operato
 		return no("%s is %s, for good. What is to be shared again needs another version.", a.Ref(), status)
 	case agreement.Draft:
 		return no("%s is a draft and carries nothing. Declare it as signed first.", a.Ref())
-	case agreement.Signed, agreement.Active, agreement.Suspended, agreement.UnderReview:
+	case agreement.Signed:
+		// One that never ran supersedes nothing, and must not stop the version before it by being stopped.
+		if do != Activate && do != sign {
+			return no("%s carries nothing yet: it has still to be signed by %s. To take it back, declare it as a draft.", a.Ref(), spoken(r.unsigned(a)))
+		}
+	case agreement.Active, agreement.Suspended, agreement.UnderReview:
 	}
 	suspended := r.suspendedBy(a)
 	switch do {

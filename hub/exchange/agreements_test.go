@@ -279,6 +279,9 @@ func TestAVersionBecomesActiveWhenTheLastPartySigns(t *testing.T) {
 			}
 		}
 		clause("after", "hertswise@2#refer")
+		if notes := h.notes(u, firstCopy); !strings.HasSuffix(notes[len(notes)-1], " activated: signed by every party") {
+			t.Errorf("the log says %q", notes)
+		}
 		u.end()
 		u = h.open()
 		h.must(u.Adopt(t.Context(), h.index))
@@ -335,6 +338,12 @@ func TestASignatureThatDoesNotCount(t *testing.T) {
 	var state *exchange.ActError
 	if !errors.As(err, &state) || !strings.Contains(err.Error(), "pohwer") {
 		t.Errorf("activated without signatures: %v", err)
+	}
+	// Nor is there anything to stop yet: the version before it is in force, and stays so.
+	for do, ground := range map[exchange.AgreementAct]string{exchange.Suspend: "breach", exchange.Resume: "resolved", exchange.Retire: "replaced"} {
+		if _, err := u.Act(t.Context(), by(ageUKHerts), hertswise, 2, deed(do, ground)); !errors.As(err, &state) {
+			t.Errorf("%s of what is not active: %v", do, err)
+		}
 	}
 	// A signature was under one text, and counts for no other.
 	for _, p := range v2.Parties {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/samber/lo"
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/transfer"
@@ -91,4 +94,38 @@ func TestAnAddressTypedIntoTheNotesHolds(t *testing.T) {
 			t.Errorf("%d releases", report.Releases)
 		}
 	})
+}
+
+// What reports a crime is in the log like everything else, and whoever answers a subject access request from it is told to leave it out.
+func TestAReportOfACrimeIsKeptFromThePerson(t *testing.T) {
+	c := newCounty(t, "")
+	const police = transfer.PartnerID("hertfordshire-constabulary")
+	report := func(m referral) {
+		m["purpose"] = "crime"
+		m["exception"] = map[string]any{
+			"kind": "crime-report", "person": "dpl-1", "at": time.Now().UTC().Format(time.RFC3339), "record": "CIH-EX-9", "necessary": true,
+			"law": "Proceeds of Crime Act 2002 s.330",
+		}
+	}
+	sent := c.send(carersInHerts, c.example("adult-carer-hertswise").with("report", whose(joan), to(police), report, without("service", "consents", "undertaking")), transfer.PermitException)
+	got, err := c.as(police).Collect(t.Context(), sent.ID)
+	c.must(err)
+	if !slices.Contains(got.Obligations, client.Obligation{Code: "do-not-inform"}) || got.Agreement.ID != "" {
+		t.Errorf("the police are told %v, under %+v", got.Obligations, got.Agreement)
+	}
+	if bytes.Contains(got.Dataset, []byte("Atrial")) || !bytes.Contains(got.Dataset, []byte("O'Brien")) {
+		t.Errorf("the report holds %s", got.Dataset)
+	}
+	found, err := c.as("hub-operator/dpl").Search(t.Context(), client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: joan}, Why: "subject access request"})
+	c.must(err)
+	secret := 0
+	for _, e := range found.Entries {
+		if client.Secret("", lo.Map(e.Duties, func(d client.Task, _ int) string { return d.Code })) && e.Exception == "crime-report" && !e.ExpiresAt.IsZero() {
+			secret++
+		}
+	}
+	if secret != 2 || len(found.Entries) != 2 { // decided, and released
+		t.Errorf("%d of %d entries are kept from her", secret, len(found.Entries))
+	}
+	c.audited()
 }

@@ -447,15 +447,15 @@ type Entry struct {
 	Ruling     *RulingEntry        `json:"ruling,omitempty"`
 	Exception  string              `json:"exception,omitempty"`   // its kind
 	Demand     string              `json:"demand,omitempty"`      // its reference
-	Duties     []Duties            `json:"obligations,omitempty"` // what comes with a permit, beside what comes with every one
+	Duties     []Task              `json:"obligations,omitempty"` // what comes with a permit, beside what comes with every one
 	ExpiresAt  time.Time           `json:"expires_at,omitzero"`
 	Outside    *Outside            `json:"outside,omitempty"` // a disclosure that was made outside the hub
 	Why        string              `json:"why,omitempty"`
 	Log        LogRef              `json:"log"`
 }
 
-// Duties is what comes with a permit, and for whom: "sender", "recipient" or "hub".
-type Duties struct {
+// Task is what comes with a permit, and for whom: "sender", "recipient" or "hub".
+type Task struct {
 	Obligation
 	Who string `json:"who"`
 }

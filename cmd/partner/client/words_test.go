@@ -117,6 +117,12 @@ func TestReasonsThatSayTheSameAreToldTogether(t *testing.T) {
 	}
 }
 
+func TestWhatReportsACrimeIsSecret(t *testing.T) {
+	if !client.Secret("crime-report", nil) || !client.Secret("", []string{"protect", "tipping-off"}) || client.Secret("safeguarding", []string{"protect"}) {
+		t.Error("what is to be kept from the person is not told from the rest")
+	}
+}
+
 func TestEveryDutyIsASentence(t *testing.T) {
 	for _, c := range []struct {
 		duty client.Obligation
