@@ -26,7 +26,7 @@ build: ## Build bin/hub and bin/partner
 	go build -o bin/ ./cmd/hub ./cmd/partner
 
 test: postgresql ## Run every test, with the race detector, on SQLite and PostgreSQL
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 lint: $(lint_tool) ## Look for wrong code, and check the OpenAPI document
 	@unformatted=$$(gofmt -l adapters cmd contracts hub sharing-agreements); \
