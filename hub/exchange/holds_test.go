@@ -261,9 +261,13 @@ func TestAHoldIsReturnedAndSentAgain(t *testing.T) {
 		if got := u.state(id); got != transfer.Returned {
 			t.Fatalf("it is %s", got)
 		}
-		if _, err := u.store.Payload(context.Background(), id); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("its payload is still there: %v", err)
-		}
+		h.must(u.store.InTx(t.Context(), func(tx store.Tx) error {
+			got, err := tx.Load(t.Context(), &store.Wanted{Payloads: []transfer.TransferID{id}})
+			if err == nil && len(got.Payloads) > 0 {
+				t.Error("its payload is still there")
+			}
+			return err
+		}))
 		if got := u.holds(carersInHerts); len(got) > 0 {
 			t.Errorf("it still waits: %v", got)
 		}

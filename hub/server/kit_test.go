@@ -251,6 +251,16 @@ func (c *county) opened() store.Store {
 	return st
 }
 
+// load reads what a commit would.
+func (c *county) load(st store.Store, want *store.Wanted) (got *store.Loaded) {
+	c.Helper()
+	c.must(st.InTx(c.Context(), func(tx store.Tx) (err error) {
+		got, err = tx.Load(c.Context(), want)
+		return err
+	}))
+	return got
+}
+
 // audited expects the whole log, and the tables beside it, to be in order.
 func (c *county) audited() *audit.Report {
 	c.Helper()

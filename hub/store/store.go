@@ -217,39 +217,30 @@ type Wanted struct {
 	ActsAfter   int64 // agreement acts later than this
 }
 
-// Loaded is the answer to Wanted.
+// Loaded is the answer to Wanted. What is not there is left out.
 type Loaded struct {
 	ByMessage   []Transfer
 	Identifiers []Identifier
-	Transfers   []Transfer
-	People      []TransferSubject
-	Rulings     []Ruling // by transfer, oldest first
-	Payloads    []Payload
-	Requests    []Request
+	Transfers   []Transfer        // in id order
+	People      []TransferSubject // by transfer, role and position
+	Rulings     []Ruling          // by transfer, oldest first
+	Payloads    []Payload         // in id order
+	Requests    []Request         // by reference
 	Entries     []Entry
 	Acts        []AgreementAct // by Seq
 }
 
 // Tx is one transaction. Every method takes a batch, so that a group of requests costs a fixed number of statements.
 type Tx interface {
-	// Load answers what a group depends on in one round trip, in the order of Wanted's fields; each is what the method of its own
-	// below would give.
+	// Load answers what a group depends on, in one round trip. It keeps anybody else from changing the transfers and requests until
+	// the commit.
 	Load(ctx context.Context, want *Wanted) (*Loaded, error)
-	// LoadPeople locks people as LockSubjects does, first the exclusive ones, and then reads their consents, in one round trip.
+	// LoadPeople locks people, first the exclusive ones, and then reads their consents, in one round trip. A release holds people
+	// shared and a consent event exclusively, so that a withdrawal and a release of the same person are one after the other on every
+	// copy of the hub.
 	LoadPeople(ctx context.Context, exclusive, shared []transfer.SubjectID) ([]Subject, []Consent, error)
-
-	TransfersByMessage(ctx context.Context, keys []MessageKey) ([]Transfer, error)
-	// LockTransfers reads transfers and keeps anybody else from changing them until the commit. In id order; absent ids are left out.
-	LockTransfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)
-	// LockSubjects reads people. A release holds them shared and a consent event exclusively, so that a withdrawal and a release
-	// of the same person are one after the other on every copy of the hub.
-	LockSubjects(ctx context.Context, ids []transfer.SubjectID, exclusive bool) ([]Subject, error)
-	SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]Identifier, error)
-	TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]TransferSubject, error)
-	// TransfersOf finds the transfers of people that are in one of states.
+	// TransfersOf finds the transfers of people that are in one of states, or in any when there are none.
 	TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error)
-	Consents(ctx context.Context, subjects []transfer.SubjectID) ([]Consent, error)
-	Payloads(ctx context.Context, ids []transfer.TransferID) ([]Payload, error)
 
 	Insert(ctx context.Context, rows *Insertions) error
 	// Update applies changes; ErrConflict when a transfer is not in the state it was read in.
@@ -279,7 +270,7 @@ type Store interface {
 	Transfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)
 	// Inbox lists what waits for a recipient, oldest first, after a cursor (an id).
 	Inbox(ctx context.Context, recipient transfer.PartnerID, after transfer.TransferID, limit int) ([]Transfer, error)
-	// InState lists a partner's transfers (as sender or recipient; every partner's when empty) in a state, oldest first.
+	// InState lists the transfers that a partner sends or receives and that are in a state, oldest first, after a cursor (an id).
 	InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]Transfer, error)
 	// Work lists a queue: the earliest deadline first, and so what is overdue before all else.
 	Work(ctx context.Context, q WorkQuery) ([]Work, error)
@@ -289,10 +280,8 @@ type Store interface {
 	Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]Request, error)
 	// EachTransfer visits every transfer of a log, with whether its payload is still there, in id order; it stops with visit's error.
 	EachTransfer(ctx context.Context, origin string, visit func(t Transfer, payload bool) error) error
-	Payload(ctx context.Context, id transfer.TransferID) (Payload, error)
 	SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]Identifier, error)
 	Subjects(ctx context.Context, ids []transfer.SubjectID) ([]Subject, error)
-	TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]TransferSubject, error)
 	TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error)
 	Consents(ctx context.Context, subjects []transfer.SubjectID) ([]Consent, error)
 	// Expired lists transfers whose payload is past its time.

@@ -1,7 +1,7 @@
 // Package postgres keeps the hub's durable state in PostgreSQL 14 or newer, for a hub that runs as several copies. The statements are those
 // of package sqlstore; here is how they reach the server: each group of new rows as arrays, all statements of a step in one round trip.
 //
-// Transactions run at READ COMMITTED. What must not change under a decision is locked by row (LockTransfers, LockSubjects, the head of the
+// Transactions run at READ COMMITTED. What must not change under a decision is locked by row (transfers, people, the head of the
 // log), always in id order, and what must not exist twice has a unique index.
 package postgres
 
@@ -47,7 +47,7 @@ const migrationLock = 0x7265666572 // "refer"
 // made while a table was small must not be a scan that lasts until the table is large. It is the same for any number of rows, so none is
 // planned for just those at hand. Plans at that price would set off the JIT
 // compiler, which costs more than any of them. The timeouts turn a copy of the hub that hangs into an error for the others.
-const session = `SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'`
+const session = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'`
 
 // Open connects, brings the schema up to date and refuses a server whose commits are not durable.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
@@ -104,7 +104,8 @@ func (d *db) prepare(ctx context.Context) error {
 	})
 }
 
-func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) error) error {
+// InTx sends the last statements and COMMIT together. The server does not come to COMMIT when one of them fails.
+func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) ([]sqlstore.Stmt, error)) error {
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return translate(err)
@@ -120,21 +121,18 @@ func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) error) error {
 		defer cancel()
 		_, _ = conn.Exec(ctx, "ROLLBACK")
 	}()
-	if err := f(querier{conn, &begun}); err != nil || !begun {
+	q := querier{conn, &begun}
+	last, err := f(q)
+	if err != nil || !begun && len(last) == 0 {
 		return err
 	}
-	tag, err := conn.Exec(ctx, "COMMIT")
-	if err == nil {
-		begun = false
-	}
-	if err == nil && tag.String() != "COMMIT" {
-		return fmt.Errorf("commit: the server answered %s", tag)
-	}
-	if busy := translate(err); errors.Is(busy, store.ErrBusy) {
-		return busy // the server says that it rolled back
-	}
+	tags, err := q.exec(ctx, append(last[:len(last):len(last)], sqlstore.Stmt{SQL: "COMMIT"}))
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	begun = false
+	if tag := tags[len(last)].String(); tag != "COMMIT" {
+		return fmt.Errorf("commit: the server answered %s", tag)
 	}
 	return nil
 }
@@ -149,7 +147,6 @@ func (d *db) Close() error {
 // querier sends statements over the pool or a transaction.
 type querier struct {
 	conn interface {
-		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	}
@@ -183,14 +180,12 @@ func (q querier) send(ctx context.Context, stmts ...sqlstore.Stmt) (pgx.BatchRes
 	return results, nil
 }
 
-func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int64, err error) {
-	counts = make([]int64, len(stmts))
-	if len(stmts) == 1 && !q.begins() {
-		sql, args := compose(stmts[0])
-		tag, err := q.conn.Exec(ctx, sql, args...)
-		counts[0] = tag.RowsAffected()
-		return counts, translate(err)
-	}
+func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) error {
+	_, err := q.exec(ctx, stmts)
+	return err
+}
+
+func (q querier) exec(ctx context.Context, stmts []sqlstore.Stmt) (tags []pgconn.CommandTag, err error) {
 	results, err := q.send(ctx, stmts...)
 	if err != nil {
 		return nil, err
@@ -200,14 +195,14 @@ func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) (counts []int
 			err = translate(e)
 		}
 	}()
-	for i := range counts {
+	for range stmts {
 		tag, err := results.Exec()
 		if err != nil {
 			return nil, translate(err)
 		}
-		counts[i] = tag.RowsAffected()
+		tags = append(tags, tag)
 	}
-	return counts, nil
+	return tags, nil
 }
 
 func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
@@ -261,29 +256,36 @@ func scanAll(rows pgx.Rows, scan func(sqlstore.Row) error) error {
 	return translate(rows.Err())
 }
 
-// compose puts arrays in place of the word ROWS.
+// compose puts arrays in place of the word ROWS, and lets the server count where a statement must change all of its rows: by the time that
+// the count came here, it might be committed.
 func compose(s sqlstore.Stmt) (string, []any) {
-	if s.Rows == nil {
-		return s.SQL, s.Args
-	}
-	var arrays strings.Builder
-	arrays.WriteString("SELECT * FROM unnest(")
-	for i, column := range s.Rows {
-		if i > 0 {
-			arrays.WriteString(", ")
+	text, args, want := s.SQL, s.Args, "1"
+	if s.Rows != nil {
+		arrays, columns := make([]string, len(s.Rows)), []any(s.Rows)
+		for i, column := range s.Rows {
+			arrays[i] = "$" + strconv.Itoa(i+1) + arrayOf(column)
 		}
-		arrays.WriteString("$" + strconv.Itoa(i+1))
-		switch column.(type) {
-		case []int64:
-			arrays.WriteString("::bigint[]")
-		case []string:
-			arrays.WriteString("::text[]")
-		case [][]byte:
-			arrays.WriteString("::bytea[]")
+		if len(columns) == 1 { // an index takes the array as it is
+			text = strings.Replace(text, "IN (ROWS)", "= ANY ("+arrays[0]+")", 1)
 		}
+		text = strings.Replace(text, "ROWS", "SELECT * FROM unnest("+strings.Join(arrays, ", ")+")", 1)
+		args, want = columns, "cardinality("+arrays[0]+")"
 	}
-	arrays.WriteString(")")
-	return strings.Replace(s.SQL, "ROWS", arrays.String(), 1), s.Rows
+	if s.Exact {
+		text = "WITH changed AS (" + text + " RETURNING 1) SELECT 1 / (count(*) = " + want + ")::int FROM changed"
+	}
+	return text, args
+}
+
+func arrayOf(column any) string {
+	switch column.(type) {
+	case []int64:
+		return "::bigint[]"
+	case []string:
+		return "::text[]"
+	default:
+		return "::bytea[]"
+	}
 }
 
 // translate gives the server's errors the store's names. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -293,7 +295,7 @@ func translate(err error) error {
 		return err
 	}
 	switch e.Code {
-	case "23505": // unique_violation
+	case "23505", "22012": // unique_violation; division_by_zero, which is an exact statement's (see compose)
 		return fmt.Errorf("%w: %w", store.ErrConflict, err)
 	case "40001", "40P01", "55P03": // serialization_failure, deadlock_detected, lock_not_available
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)

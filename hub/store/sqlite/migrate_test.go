@@ -41,12 +41,12 @@ func TestMigrationsAreAddedAndNeverChanged(t *testing.T) {
 		{"an old one changed", known(map[string]string{second: "CREATE TABLE a (n)"}), "not the one that was applied"},
 		{"a database of a newer hub", known(nil), "a newer one"},
 	} {
-		err := s.db.InTx(t.Context(), func(q sqlstore.Querier) error {
+		err := s.db.InTx(t.Context(), func(q sqlstore.Querier) ([]sqlstore.Stmt, error) {
 			script := func(ctx context.Context, text string) error {
 				_, err := s.db.conn.ExecContext(ctx, text)
 				return err
 			}
-			return sqlstore.Migrate(t.Context(), q, script, step.files)
+			return nil, sqlstore.Migrate(t.Context(), q, script, step.files)
 		})
 		if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
 			t.Errorf("%s: got %v, want %q", step.name, err, step.want)

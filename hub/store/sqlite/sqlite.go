@@ -75,13 +75,9 @@ type db struct {
 	closeErr error
 }
 
-// page is the size of a page in bytes. It holds a sealed payload of the usual 3 KB, and a random key dirties no more than it.
-const page = 4096
-
 func (d *db) open(ctx context.Context, cfg Config) error {
 	var err error
 	if d.writers, err = sql.Open("sqlite", dsn(cfg.Path,
-		fmt.Sprintf("page_size(%d)", page),
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"secure_delete(ON)",        // what was deleted is overwritten
@@ -118,17 +114,13 @@ func (d *db) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.InTx(ctx, func(q sqlstore.Querier) error {
+	return d.InTx(ctx, func(q sqlstore.Querier) ([]sqlstore.Stmt, error) {
 		script := func(ctx context.Context, text string) error {
 			_, err := d.conn.ExecContext(ctx, text)
 			return err
 		}
-		return sqlstore.Migrate(ctx, q, script, files)
+		return nil, sqlstore.Migrate(ctx, q, script, files)
 	})
-}
-
-func (d *db) Exec(context.Context, ...sqlstore.Stmt) ([]int64, error) {
-	return nil, errors.New("write outside of a transaction")
 }
 
 func (d *db) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
@@ -145,29 +137,33 @@ var (
 	rollback = sqlstore.Stmt{SQL: "ROLLBACK"}
 )
 
-func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) error) error {
+func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) ([]sqlstore.Stmt, error)) error {
 	select {
 	case d.turn <- struct{}{}:
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the writer: %w", ctx.Err())
 	}
 	defer func() { <-d.turn }()
-	if _, err := d.writing.Exec(ctx, begin); err != nil {
+	if err := d.writing.Exec(ctx, begin); err != nil {
 		return err
 	}
 	open := true
 	defer func() {
 		if open {
-			_, _ = d.writing.Exec(context.WithoutCancel(ctx), rollback)
+			_ = d.writing.Exec(context.WithoutCancel(ctx), rollback)
 		}
 	}()
-	if err := f(d.writing); err != nil {
+	last, err := f(d.writing)
+	if err != nil {
+		return err
+	}
+	if err := d.writing.Exec(ctx, last...); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := d.writing.Exec(ctx, commit); err != nil {
+	if err := d.writing.Exec(ctx, commit); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	open = false
@@ -247,9 +243,14 @@ func (p *prepared) close() error {
 // locks are words that SQLite does not have and does not need: its one writer is alone.
 var locks = regexp.MustCompile(` FOR (UPDATE|SHARE)\b`)
 
+// writes are the verbs of statements that may come upon a row which cannot be written. SQLite would then take back the rest of the statement,
+// and keeps a second journal so that it can. A transaction here ends at its first error, so it need not.
+var writes = regexp.MustCompile(`\b(INSERT|UPDATE) (INTO|\w+ (?:AS \w+ )?SET)\b`)
+
 // compose puts values in place of the word ROWS.
 func compose(f form) string {
 	text := locks.ReplaceAllString(f.sql, "")
+	text = writes.ReplaceAllString(text, "$1 OR FAIL $2")
 	if f.rows == 0 {
 		return text
 	}
@@ -260,23 +261,26 @@ func compose(f form) string {
 // querier runs prepared statements. They are not interrupted when their context ends, which would cost a goroutine each: all are short.
 type querier struct{ prepared *prepared }
 
-func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) ([]int64, error) {
-	counts := make([]int64, len(stmts))
-	for i, s := range stmts {
+func (q querier) Exec(ctx context.Context, stmts ...sqlstore.Stmt) error {
+	for _, s := range stmts {
+		changed := int64(0)
 		err := q.each(ctx, s, func(ctx context.Context, stmt *sql.Stmt, args []any) error {
 			result, err := stmt.ExecContext(ctx, args...)
 			if err != nil {
 				return err
 			}
 			n, err := result.RowsAffected()
-			counts[i] += n
+			changed += n
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if err := s.Changed(changed); err != nil {
+			return err
 		}
 	}
-	return counts, nil
+	return nil
 }
 
 func (q querier) Query(ctx context.Context, s sqlstore.Stmt, scan func(sqlstore.Row) error) error {
@@ -307,8 +311,11 @@ func (q querier) QueryAll(ctx context.Context, questions []sqlstore.Question) er
 	return nil
 }
 
-// runs are the numbers of rows in one statement: few, so that few are prepared, and the largest is past the point where more would be faster.
-var runs = [...]int{64, 16, 4, 1}
+// runs are the numbers of rows in one statement: few, so that few are prepared. A statement has no more than maxArgs arguments, unless a row
+// has: the driver looks for each parameter among all arguments, so that binding them costs the square of their number.
+var runs = [...]int{64, 32, 16, 8, 4, 2, 1}
+
+const maxArgs = 64
 
 // each runs a statement with its arguments, or once for each run of its rows.
 func (q querier) each(ctx context.Context, s sqlstore.Stmt, do func(ctx context.Context, stmt *sql.Stmt, args []any) error) error {
@@ -323,9 +330,12 @@ func (q querier) each(ctx context.Context, s sqlstore.Stmt, do func(ctx context.
 		}
 		return translate(do(work, stmt, s.Args))
 	}
-	args := make([]any, 0, min(s.Rows.Len(), runs[0])*len(s.Rows))
+	args := make([]any, 0, max(maxArgs, len(s.Rows)))
 	next, total := 0, s.Rows.Len()
 	for _, run := range runs {
+		if run > 1 && run*len(s.Rows) > maxArgs {
+			continue
+		}
 		for ; total-next >= run; next += run {
 			stmt, err := q.prepared.stmt(work, form{s.SQL, run, len(s.Rows)})
 			if err != nil {

@@ -69,8 +69,14 @@ func TestCommittedIsThereAfterACrash(t *testing.T) {
 	}
 	again := open(t, crashed)
 	defer again.Close()
-	if p, err := again.Payload(t.Context(), id); err != nil || !bytes.Equal(p.Sealed.Ciphertext, ciphertext) {
-		t.Errorf("payload after a crash: %d bytes, %v", len(p.Sealed.Ciphertext), err)
+	if err := again.InTx(t.Context(), func(tx store.Tx) error {
+		got, err := tx.Load(t.Context(), &store.Wanted{Payloads: []transfer.TransferID{id}})
+		if err == nil && (len(got.Payloads) != 1 || !bytes.Equal(got.Payloads[0].Sealed.Ciphertext, ciphertext)) {
+			t.Errorf("payload after a crash: %v", got.Payloads)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -154,7 +154,7 @@ func nothingLeft(t *testing.T, d *desk) {
 		rows := referrals(0, 100, 10)
 		rows.Identifiers = append(rows.Identifiers, rows.Identifiers[0])
 		_ = tx.Insert(ctx, rows)
-		if _, err := tx.Consents(ctx, []transfer.SubjectID{subjectID(1)}); err == nil {
+		if _, err := tx.Load(ctx, &store.Wanted{Transfers: []transfer.TransferID{transferID(1)}}); err == nil {
 			t.Error("a transaction goes on after an error")
 		}
 		return nil
@@ -170,7 +170,7 @@ func nothingLeft(t *testing.T, d *desk) {
 		})
 	}()
 
-	got, err := d.InState(ctx, "", transfer.Queued, "", 10)
+	got, err := d.Inbox(ctx, "carers-in-hertfordshire", "", 10)
 	d.noErr(err)
 	d.equal("transfers", len(got), 0)
 	size, _, err := d.Log(ctx, origin).Head()
@@ -189,15 +189,12 @@ func withdrawalAndRelease(t *testing.T, d *desk) {
 	seen := make(chan int, 1) // consent events that the release saw
 	var release sync.WaitGroup
 	withdraw := func(tx store.Tx) error {
-		if _, err := tx.LockSubjects(ctx, person, true); err != nil {
+		if _, _, err := tx.LoadPeople(ctx, person, nil); err != nil {
 			return err
 		}
 		release.Go(func() {
 			err := d.InTx(ctx, func(tx store.Tx) error {
-				if _, err := tx.LockSubjects(ctx, person, false); err != nil {
-					return err
-				}
-				consents, err := tx.Consents(ctx, person)
+				_, consents, err := tx.LoadPeople(ctx, nil, person)
 				seen <- len(consents)
 				return err
 			})
@@ -231,11 +228,11 @@ func twoReleases(t *testing.T, d *desk) {
 		copies.Go(func() {
 			mine := false
 			err := d.InTx(ctx, func(tx store.Tx) error {
-				got, err := tx.LockTransfers(ctx, id)
+				got, err := tx.Load(ctx, &store.Wanted{Transfers: id})
 				if err != nil {
 					return err
 				}
-				if mine = got[0].State == transfer.Queued; !mine {
+				if mine = got.Transfers[0].State == transfer.Queued; !mine {
 					return nil
 				}
 				return tx.Update(ctx, []store.Change{{ID: id[0], From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}})
@@ -299,8 +296,8 @@ func lockOrder(t *testing.T, d *desk) {
 				tries := 0
 				err := d.InTx(ctx, func(tx store.Tx) error {
 					tries++
-					_, err := tx.LockTransfers(ctx, transfers)
-					_, err2 := tx.LockSubjects(ctx, persons, true)
+					_, err := tx.Load(ctx, &store.Wanted{Transfers: transfers})
+					_, _, err2 := tx.LoadPeople(ctx, persons, nil)
 					return errors.Join(err, err2)
 				})
 				if err != nil || tries > 1 {
@@ -319,7 +316,7 @@ func givesUp(_ *testing.T, d *desk) {
 			return err
 		}
 		giveUp()
-		_, err := tx.Consents(ctx, []transfer.SubjectID{subjectID(0)})
+		_, err := tx.Load(ctx, &store.Wanted{Transfers: []transfer.TransferID{transferID(0)}})
 		return err
 	})
 	d.errIs(err, context.Canceled)

@@ -28,7 +28,7 @@ func Everything(tb testing.TB, s store.Store) {
 		if err := s.InTx(tb.Context(), write); err != nil {
 			tb.Fatal(err)
 		}
-		if err := readEverything(tb.Context(), s, ids(rows.Transfers), subject); err != nil {
+		if err := readEverything(tb.Context(), s, ids(rows.Transfers), rows.Identifiers[0]); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -38,55 +38,56 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	transfers, subjects := ids(rows.Transfers), []transfer.SubjectID{subject}
 	first := rows.Transfers[0]
 	change := store.Change{ID: first.ID, From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}
-	var errs [16]error
-	_, errs[0] = tx.TransfersByMessage(ctx, []store.MessageKey{{Sender: first.Sender, MessageID: first.MessageID}})
-	_, errs[1] = tx.SubjectsByIdentifier(ctx, [][32]byte{rows.Identifiers[0].Hash})
-	errs[2] = tx.Insert(ctx, rows)
-	_, errs[3] = tx.LockTransfers(ctx, transfers)
-	_, errs[4] = tx.LockSubjects(ctx, subjects, true)
-	_, errs[5] = tx.LockSubjects(ctx, subjects, false)
-	_, errs[6] = tx.Payloads(ctx, transfers)
-	errs[7] = tx.Update(ctx, []store.Change{change})
-	errs[8] = tx.DeletePayloads(ctx, transfers[1:])
-	errs[9] = tx.OutboxDefer(ctx, rows.Outbox)
-	errs[10] = tx.OutboxDone(ctx, transfers[1:])
+	known := rows.Identifiers[0].Hash
 	work := store.Work{Transfer: first.ID, Queue: store.Holds, Sender: first.Sender, Owner: "dpl", Deadline: noon, Log: origin}
-	errs[12] = tx.Insert(ctx, &store.Insertions{
-		Work: []store.Work{work}, Rulings: []store.Ruling{{ID: rows.Identifiers[0].Hash, Transfer: first.ID, At: noon}},
-		Requests: []store.Request{{Reference: string(first.ID), Partner: first.Sender, State: "open"}},
-		Entries:  []store.Entry{{ID: rows.Identifiers[0].Hash, Digest: []byte{1}, Log: origin}},
+	var errs [13]error
+	_, errs[0] = tx.Load(ctx, &store.Wanted{
+		Messages: []store.MessageKey{{Sender: first.Sender, MessageID: first.MessageID}}, Identifiers: [][32]byte{known},
 	})
-	_, errs[13] = tx.Load(ctx, &store.Wanted{People: transfers, Requests: []string{string(first.ID)}, Entries: [][32]byte{rows.Identifiers[0].Hash}})
-	errs[14] = tx.WorkDone(ctx, []store.WorkKey{{Transfer: first.ID, Queue: store.Refusals}}, noon)
-	errs[15] = tx.DecideRequests(ctx, []store.Request{{Reference: string(first.ID), State: "granted"}})
-	errs[11] = tx.SpendAssertion(ctx, rows.Identifiers[0].Hash, noon.Add(time.Hour), noon)
+	errs[1] = tx.Insert(ctx, rows)
+	errs[2] = tx.Insert(ctx, &store.Insertions{
+		Work: []store.Work{work}, Rulings: []store.Ruling{{ID: known, Transfer: first.ID, At: noon}},
+		Requests: []store.Request{{Reference: string(first.ID), Partner: first.Sender, State: "open"}},
+		Entries:  []store.Entry{{ID: known, Digest: []byte{1}, Log: origin}},
+	})
+	_, errs[3] = tx.Load(ctx, &store.Wanted{
+		Transfers: transfers, People: transfers, Payloads: transfers, Requests: []string{string(first.ID)}, Entries: [][32]byte{known},
+	})
+	_, _, errs[4] = tx.LoadPeople(ctx, subjects, []transfer.SubjectID{rows.Subjects[1].ID})
+	_, errs[5] = tx.TransfersOf(ctx, subjects, nil)
+	errs[6] = tx.Update(ctx, []store.Change{change})
+	errs[7] = tx.DeletePayloads(ctx, transfers[1:])
+	errs[8] = tx.WorkDone(ctx, []store.WorkKey{{Transfer: first.ID, Queue: store.Refusals}}, noon)
+	errs[9] = tx.DecideRequests(ctx, []store.Request{{Reference: string(first.ID), State: "granted"}})
+	errs[10] = tx.OutboxDefer(ctx, rows.Outbox)
+	errs[11] = tx.OutboxDone(ctx, transfers[1:])
+	errs[12] = tx.SpendAssertion(ctx, known, noon.Add(time.Hour), noon)
 	return errors.Join(errs[:]...)
 }
 
-func readEverything(ctx context.Context, s store.Store, transfers []transfer.TransferID, subject transfer.SubjectID) error {
-	subjects := []transfer.SubjectID{subject}
-	var errs [21]error
+func readEverything(ctx context.Context, s store.Store, transfers []transfer.TransferID, known store.Identifier) error {
+	subjects := []transfer.SubjectID{known.Subject}
+	var errs [20]error
 	_, errs[0] = s.Transfer(ctx, transfers[0])
-	_, errs[1] = s.Inbox(ctx, "carers-in-hertfordshire", "", 10)
-	_, errs[2] = s.InState(ctx, "", transfer.Held, "", 10)
+	_, errs[1] = s.Transfers(ctx, transfers)
+	_, errs[2] = s.Inbox(ctx, "carers-in-hertfordshire", "", 10)
 	_, errs[3] = s.InState(ctx, "carers-in-hertfordshire", transfer.Held, "", 10)
-	_, errs[4] = s.Payload(ctx, transfers[0])
+	_, errs[4] = s.SubjectsByIdentifier(ctx, [][32]byte{known.Hash})
 	_, errs[5] = s.Subjects(ctx, subjects)
-	_, errs[6] = s.TransferSubjects(ctx, transfers)
-	_, errs[7] = s.TransfersOf(ctx, subjects, nil)
-	_, errs[8] = s.Consents(ctx, subjects)
-	_, errs[9] = s.Expired(ctx, noon, 10)
-	_, errs[10] = s.Due(ctx, noon, 10)
-	_, errs[11] = s.LeavesOf(ctx, transfers)
-	_, errs[12] = s.Origins(ctx)
-	_, _, errs[13] = s.Log(ctx, origin).Head()
-	_, errs[14] = s.Log(ctx, origin).Leaves(0, 3)
-	errs[15] = s.EachTransfer(ctx, origin, func(store.Transfer, bool) error { return nil })
-	_, errs[16] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Limit: 10})
-	_, errs[17] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Sender: "carers-in-hertfordshire", Limit: 10})
-	_, errs[18] = s.Rulings(ctx, transfers)
-	_, errs[19] = s.Requests(ctx, "", "", "", 10)
-	_, errs[20] = s.Requests(ctx, "carers-in-hertfordshire", "open", "", 10)
+	_, errs[6] = s.TransfersOf(ctx, subjects, nil)
+	_, errs[7] = s.Consents(ctx, subjects)
+	_, errs[8] = s.Expired(ctx, noon, 10)
+	_, errs[9] = s.Due(ctx, noon, 10)
+	_, errs[10] = s.LeavesOf(ctx, transfers)
+	_, errs[11] = s.Origins(ctx)
+	_, _, errs[12] = s.Log(ctx, origin).Head()
+	_, errs[13] = s.Log(ctx, origin).Leaves(0, 3)
+	errs[14] = s.EachTransfer(ctx, origin, func(store.Transfer, bool) error { return nil })
+	_, errs[15] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Limit: 10})
+	_, errs[16] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Sender: "carers-in-hertfordshire", Limit: 10})
+	_, errs[17] = s.Rulings(ctx, transfers)
+	_, errs[18] = s.Requests(ctx, "", "", "", 10)
+	_, errs[19] = s.Requests(ctx, "carers-in-hertfordshire", "open", "", 10)
 	if _, err := s.Log(ctx, origin).Tile(0, 0); !errors.Is(err, ledger.ErrAbsent) {
 		return fmt.Errorf("a tile that is not full yet: %w", err)
 	}

@@ -126,20 +126,12 @@ func (s *faultyStore) EachTransfer(ctx context.Context, origin string, visit fun
 	return s.faults.do(OpRead, func() error { return s.Store.EachTransfer(ctx, origin, visit) })
 }
 
-func (s *faultyStore) Payload(ctx context.Context, id transfer.TransferID) (store.Payload, error) {
-	return ask(s.faults, OpRead, func() (store.Payload, error) { return s.Store.Payload(ctx, id) })
-}
-
 func (s *faultyStore) SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]store.Identifier, error) {
 	return ask(s.faults, OpRead, func() ([]store.Identifier, error) { return s.Store.SubjectsByIdentifier(ctx, hashes) })
 }
 
 func (s *faultyStore) Subjects(ctx context.Context, ids []transfer.SubjectID) ([]store.Subject, error) {
 	return ask(s.faults, OpRead, func() ([]store.Subject, error) { return s.Store.Subjects(ctx, ids) })
-}
-
-func (s *faultyStore) TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]store.TransferSubject, error) {
-	return ask(s.faults, OpRead, func() ([]store.TransferSubject, error) { return s.Store.TransferSubjects(ctx, ids) })
 }
 
 func (s *faultyStore) TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error) {
@@ -220,36 +212,8 @@ func (t *faultyTx) LoadPeople(ctx context.Context, exclusive, shared []transfer.
 	return l.people, l.consents, err
 }
 
-func (t *faultyTx) TransfersByMessage(ctx context.Context, keys []store.MessageKey) ([]store.Transfer, error) {
-	return ask(t.faults, OpRead, func() ([]store.Transfer, error) { return t.Tx.TransfersByMessage(ctx, keys) })
-}
-
-func (t *faultyTx) LockTransfers(ctx context.Context, ids []transfer.TransferID) ([]store.Transfer, error) {
-	return ask(t.faults, OpLock, func() ([]store.Transfer, error) { return t.Tx.LockTransfers(ctx, ids) })
-}
-
-func (t *faultyTx) LockSubjects(ctx context.Context, ids []transfer.SubjectID, exclusive bool) ([]store.Subject, error) {
-	return ask(t.faults, OpLock, func() ([]store.Subject, error) { return t.Tx.LockSubjects(ctx, ids, exclusive) })
-}
-
-func (t *faultyTx) SubjectsByIdentifier(ctx context.Context, hashes [][32]byte) ([]store.Identifier, error) {
-	return ask(t.faults, OpRead, func() ([]store.Identifier, error) { return t.Tx.SubjectsByIdentifier(ctx, hashes) })
-}
-
-func (t *faultyTx) TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]store.TransferSubject, error) {
-	return ask(t.faults, OpRead, func() ([]store.TransferSubject, error) { return t.Tx.TransferSubjects(ctx, ids) })
-}
-
 func (t *faultyTx) TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error) {
 	return ask(t.faults, OpRead, func() ([]transfer.TransferID, error) { return t.Tx.TransfersOf(ctx, subjects, states) })
-}
-
-func (t *faultyTx) Consents(ctx context.Context, subjects []transfer.SubjectID) ([]store.Consent, error) {
-	return ask(t.faults, OpRead, func() ([]store.Consent, error) { return t.Tx.Consents(ctx, subjects) })
-}
-
-func (t *faultyTx) Payloads(ctx context.Context, ids []transfer.TransferID) ([]store.Payload, error) {
-	return ask(t.faults, OpRead, func() ([]store.Payload, error) { return t.Tx.Payloads(ctx, ids) })
 }
 
 func (t *faultyTx) Insert(ctx context.Context, rows *store.Insertions) error {

@@ -41,7 +41,7 @@ func TestFaultyFailsWhereItIsTold(t *testing.T) {
 				return true, nil
 			})
 			err = faulty.InTx(t.Context(), func(tx store.Tx) error {
-				if _, err := tx.LockTransfers(t.Context(), []transfer.TransferID{"t1"}); err != nil {
+				if _, err := tx.Load(t.Context(), &store.Wanted{Transfers: []transfer.TransferID{"t1"}}); err != nil {
 					return err
 				}
 				return tx.Insert(t.Context(), &store.Insertions{Transfers: []store.Transfer{{ID: "t1"}}})
@@ -74,7 +74,7 @@ func TestFaultyReachesEverything(t *testing.T) {
 			t.Errorf("%s was never asked about", op)
 		}
 	}
-	if total := 10 * (17 + 1 + 22); total != sum(asked) {
+	if total := 10 * (14 + 1 + 21); total != sum(asked) {
 		t.Errorf("asked %d times, want once for each of %d operations: %v", sum(asked), total, asked)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"referralhub/hub/ledger"
-	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 )
@@ -18,8 +17,11 @@ func empty(_ *testing.T, d *desk) {
 	ctx := d.Context()
 	d.noErr(d.Ping(ctx))
 	for what, list := range map[string]func() (int, error){
-		"inbox":       func() (int, error) { l, err := d.Inbox(ctx, "carers-in-hertfordshire", "", 10); return len(l), err },
-		"held":        func() (int, error) { l, err := d.InState(ctx, "", transfer.Held, "", 10); return len(l), err },
+		"inbox": func() (int, error) { l, err := d.Inbox(ctx, "carers-in-hertfordshire", "", 10); return len(l), err },
+		"held": func() (int, error) {
+			l, err := d.InState(ctx, "carers-in-hertfordshire", transfer.Held, "", 10)
+			return len(l), err
+		},
 		"expired":     func() (int, error) { l, err := d.Expired(ctx, noon, 10); return len(l), err },
 		"due":         func() (int, error) { l, err := d.Due(ctx, noon, 10); return len(l), err },
 		"origins":     func() (int, error) { l, err := d.Origins(ctx); return len(l), err },
@@ -43,10 +45,9 @@ func empty(_ *testing.T, d *desk) {
 
 func missing(_ *testing.T, d *desk) {
 	ctx := d.Context()
+	absent := []transfer.TransferID{transferID(9)}
 	d.insert(referrals(1, 3, 10))
 	_, err := d.Transfer(ctx, transferID(9))
-	d.errIs(err, store.ErrNotFound)
-	_, err = d.Payload(ctx, transferID(9))
 	d.errIs(err, store.ErrNotFound)
 	_, err = d.Log(ctx, origin).Leaves(0, 1)
 	d.errIs(err, ledger.ErrAbsent)
@@ -59,6 +60,10 @@ func missing(_ *testing.T, d *desk) {
 	got, err := d.Transfers(ctx, []transfer.TransferID{transferID(9), transferID(2), transferID(1), transferID(2)})
 	d.noErr(err)
 	d.equal("of four ids, one absent and one named twice", ids(got), []transfer.TransferID{transferID(1), transferID(2)})
+	d.equal("what nothing is known of", d.load(&store.Wanted{
+		Messages: []store.MessageKey{{Sender: "another-sender", MessageID: "msg"}}, Identifiers: [][32]byte{hash("unknown", 0)},
+		Transfers: absent, People: absent, Payloads: absent,
+	}), &store.Loaded{})
 }
 
 // oddReferral has every field filled, and with what is easily lost on the way.
@@ -86,17 +91,10 @@ func written(_ *testing.T, d *desk) {
 	got, err := d.Transfer(ctx, id)
 	d.noErr(err)
 	d.equal("transfer", got, r.Transfers[0])
-	payload, err := d.Payload(ctx, id)
-	d.noErr(err)
-	d.equal("payload", payload, r.Payloads[0])
 	subjects, err := d.Subjects(ctx, []transfer.SubjectID{subjectID(2), subjectID(3)})
 	d.noErr(err)
 	slices.SortFunc(r.Subjects, func(a, b store.Subject) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	d.equal("subjects, in id order", subjects, r.Subjects)
-	joins, err := d.TransferSubjects(ctx, []transfer.TransferID{id})
-	d.noErr(err)
-	d.equal("people in the transfer, by role and position", joins,
-		[]store.TransferSubject{r.TransferSubjects[0], r.TransferSubjects[1], r.TransferSubjects[2]})
 	consents, err := d.Consents(ctx, []transfer.SubjectID{subjectID(3), subjectID(2)})
 	d.noErr(err)
 	d.equal("consents, in time order", consents, []store.Consent{r.Consents[1], r.Consents[0]})
@@ -104,17 +102,21 @@ func written(_ *testing.T, d *desk) {
 	d.noErr(err)
 	d.equal("outbox", due, r.Outbox)
 
-	d.commit(func(tx store.Tx) error {
-		locked, err := tx.LockTransfers(ctx, []transfer.TransferID{id})
-		d.equal("locked transfer", locked, r.Transfers)
-		payloads, err2 := tx.Payloads(ctx, []transfer.TransferID{id, transferID(9)})
-		d.equal("payloads in a transaction", payloads, r.Payloads)
-		byMessage, err3 := tx.TransfersByMessage(ctx, []store.MessageKey{
+	d.equal("all that a request may depend on", d.load(&store.Wanted{
+		Messages: []store.MessageKey{
 			{Sender: r.Transfers[0].Sender, MessageID: r.Transfers[0].MessageID},
 			{Sender: "another-sender", MessageID: r.Transfers[0].MessageID},
-		})
-		d.equal("transfers of a message", byMessage, r.Transfers)
-		return errors.Join(err, err2, err3)
+		},
+		Identifiers: [][32]byte{r.Identifiers[0].Hash},
+		Transfers:   []transfer.TransferID{id}, People: []transfer.TransferID{transferID(9), id}, Payloads: []transfer.TransferID{id, transferID(9)},
+	}), &store.Loaded{
+		ByMessage: r.Transfers, Identifiers: r.Identifiers[:1], Transfers: r.Transfers, People: r.TransferSubjects, Payloads: r.Payloads,
+	})
+	d.commit(func(tx store.Tx) error {
+		locked, consents, err := tx.LoadPeople(ctx, []transfer.SubjectID{r.Subjects[0].ID}, []transfer.SubjectID{r.Subjects[1].ID, subjectID(99)})
+		d.equal("people, the exclusive ones first", locked, r.Subjects)
+		d.equal("their consents", consents, []store.Consent{r.Consents[1], r.Consents[0]})
+		return err
 	})
 }
 
@@ -138,11 +140,9 @@ func groups(_ *testing.T, d *desk) {
 		for _, id := range wanted {
 			changes = append(changes, store.Change{ID: id, From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 7, At: noon})
 		}
-		d.commit(func(tx store.Tx) error {
-			locked, err := tx.LockTransfers(ctx, wanted)
-			d.equal(fmt.Sprintf("group of %d", size), locked, rows.Transfers)
-			return errors.Join(err, tx.Update(ctx, changes))
-		})
+		d.equal(fmt.Sprintf("group of %d", size), d.load(&store.Wanted{Transfers: wanted, Payloads: wanted}),
+			&store.Loaded{Transfers: rows.Transfers, Payloads: rows.Payloads})
+		d.commit(func(tx store.Tx) error { return tx.Update(ctx, changes) })
 		got, err := d.Transfers(ctx, wanted)
 		d.noErr(err)
 		for i, t := range got {
@@ -155,11 +155,6 @@ func groups(_ *testing.T, d *desk) {
 		d.equal("leaves", stored, batch.Leaves)
 		next += size
 	}
-	d.commit(func(tx store.Tx) error {
-		payloads, err := tx.Payloads(ctx, []transfer.TransferID{transferID(0), transferID(100), transferID(next - 1)})
-		d.equal("payloads", len(payloads), 3)
-		return err
-	})
 }
 
 func inbox(_ *testing.T, d *desk) {
@@ -203,8 +198,9 @@ func inState(_ *testing.T, d *desk) {
 		d.noErr(err)
 		return ids(got)
 	}
-	d.equal("held, everybody's, first page", list("", transfer.Held, "", 3), []transfer.TransferID{transferID(0), transferID(1), transferID(2)})
-	d.equal("held, everybody's, second page", list("", transfer.Held, transferID(2), 3), []transfer.TransferID{transferID(4), transferID(5)})
+	const recipient = transfer.PartnerID("carers-in-hertfordshire")
+	d.equal("held, first page", list(recipient, transfer.Held, "", 3), []transfer.TransferID{transferID(0), transferID(1), transferID(4)})
+	d.equal("held, second page", list(recipient, transfer.Held, transferID(4), 3), []transfer.TransferID{transferID(5)})
 	d.equal("held, sent or received by one partner", list("age-uk-hertfordshire", transfer.Held, "", 9), []transfer.TransferID{transferID(1), transferID(2)})
 	d.equal("refused", list("age-uk-hertfordshire", transfer.Refused, "", 9), []transfer.TransferID{transferID(3)})
 	d.equal("somebody else's", len(list("other", transfer.Held, "", 9)), 0)
@@ -289,12 +285,10 @@ func deletedTwice(_ *testing.T, d *desk) {
 			return errors.Join(tx.DeletePayloads(ctx, []transfer.TransferID{transferID(0)}), tx.OutboxDone(ctx, []transfer.TransferID{transferID(0)}))
 		})
 	}
-	_, err := d.Payload(ctx, transferID(0))
-	d.errIs(err, store.ErrNotFound)
-	_, err = d.Payload(ctx, transferID(1))
-	d.noErr(err)
-	_, err = d.Transfer(ctx, transferID(0))
-	d.noErr(err)
+	both := []transfer.TransferID{transferID(0), transferID(1)}
+	left := d.load(&store.Wanted{Transfers: both, Payloads: both})
+	d.equal("transfers", ids(left.Transfers), both)
+	d.equal("payloads", left.Payloads, referral(1, 10).Payloads)
 	due, err := d.Due(ctx, noon.Add(time.Hour), 10)
 	d.noErr(err)
 	d.equal("outbox", len(due), 1)
@@ -316,10 +310,7 @@ func reopened(_ *testing.T, d *desk) {
 		got, err := d.Inbox(ctx, "carers-in-hertfordshire", "", 10)
 		d.noErr(err)
 		d.equal("transfers", got, rows.Transfers)
-		p, err := d.Payload(ctx, transferID(4))
-		d.noErr(err)
-		d.equal("payload", p, store.Payload{Transfer: transferID(4), Sealed: seal.Sealed{
-			Ciphertext: rows.Payloads[4].Sealed.Ciphertext, WrappedKey: rows.Payloads[4].Sealed.WrappedKey}, Nonce: rows.Payloads[4].Nonce})
+		d.equal("payload", d.load(&store.Wanted{Payloads: []transfer.TransferID{transferID(4)}}).Payloads, rows.Payloads[4:])
 		size, checkpoint, err := d.Log(ctx, origin).Head()
 		d.noErr(err)
 		d.equal("size of the log", size, batch.Size)

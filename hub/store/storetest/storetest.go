@@ -114,6 +114,16 @@ func (d *desk) commit(f func(store.Tx) error) {
 	d.noErr(d.InTx(d.Context(), f))
 }
 
+// load asks for want in a transaction of its own.
+func (d *desk) load(want *store.Wanted) (got *store.Loaded) {
+	d.Helper()
+	d.commit(func(tx store.Tx) (err error) {
+		got, err = tx.Load(d.Context(), want)
+		return err
+	})
+	return got
+}
+
 // insert commits rows.
 func (d *desk) insert(rows *store.Insertions) {
 	d.Helper()
@@ -131,8 +141,7 @@ func transferID(n int) transfer.TransferID {
 }
 
 func subjectID(n int) transfer.SubjectID {
-	h := sha256.Sum256(fmt.Appendf(nil, "subject %d", n))
-	return transfer.SubjectID(fmt.Sprintf("%x", h[:16]))
+	return transfer.SubjectID(fmt.Sprintf("01959a00-0000-7000-9000-%012d", n))
 }
 
 func hash(what string, n int) [32]byte { return sha256.Sum256(fmt.Appendf(nil, "%s %d", what, n)) }

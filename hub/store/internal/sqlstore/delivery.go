@@ -56,26 +56,11 @@ func scanPayload(row Row, p *store.Payload) error {
 	return err
 }
 
-// Payload reads one payload; ErrNotFound when it has gone or never was.
-func (r reads) Payload(ctx context.Context, id transfer.TransferID) (store.Payload, error) {
-	p, err := one(ctx, r.q, Stmt{SQL: payloadsOf, Rows: keys([]transfer.TransferID{id})}, scanPayload)
-	if err != nil {
-		return store.Payload{}, fmt.Errorf("read payload of transfer %s: %w", id, err)
-	}
-	return p, nil
-}
-
-// Payloads is store.Tx's: in id order; those that have gone are left out.
-func (t *tx) Payloads(ctx context.Context, ids []transfer.TransferID) ([]store.Payload, error) {
-	return query(ctx, t.q, Stmt{SQL: payloadsOf, Rows: keys(ids)}, scanPayload)
-}
-
 const deletePayloads = `DELETE FROM payloads WHERE transfer_id IN (ROWS)`
 
 // DeletePayloads is store.Tx's. Deleting what has gone already is no error.
 func (t *tx) DeletePayloads(ctx context.Context, ids []transfer.TransferID) error {
-	err := t.live.keep(Stmt{SQL: deletePayloads, Rows: keys(ids)})
-	return err
+	return t.live.keep(Stmt{SQL: deletePayloads, Rows: keys(ids)})
 }
 
 const insertOutbox = `INSERT INTO outbox (transfer_id, recipient, due, attempt) ROWS`
@@ -105,8 +90,7 @@ const outboxDone = `DELETE FROM outbox WHERE transfer_id IN (ROWS)`
 
 // OutboxDone is store.Tx's. Forgetting twice is no error.
 func (t *tx) OutboxDone(ctx context.Context, ids []transfer.TransferID) error {
-	err := t.live.keep(Stmt{SQL: outboxDone, Rows: keys(ids)})
-	return err
+	return t.live.keep(Stmt{SQL: outboxDone, Rows: keys(ids)})
 }
 
 const outboxDefer = `WITH o (transfer_id, recipient, due, attempt) AS (ROWS)
@@ -114,8 +98,7 @@ const outboxDefer = `WITH o (transfer_id, recipient, due, attempt) AS (ROWS)
 
 // OutboxDefer is store.Tx's. A row that was forgotten meanwhile stays forgotten, and attempts never become fewer.
 func (t *tx) OutboxDefer(ctx context.Context, rows []store.Outbox) error {
-	err := t.live.keep(Stmt{SQL: outboxDefer, Rows: outboxRows(rows)})
-	return err
+	return t.live.keep(Stmt{SQL: outboxDefer, Rows: outboxRows(rows)})
 }
 
 const (
@@ -125,7 +108,6 @@ const (
 
 // SpendAssertion is store.Tx's.
 func (t *tx) SpendAssertion(ctx context.Context, digest [32]byte, until, now time.Time) error {
-	err := t.live.keep(Stmt{SQL: forgetAssertions, Args: []any{micros(now)}},
+	return t.live.keep(Stmt{SQL: forgetAssertions, Args: []any{micros(now)}},
 		Stmt{SQL: spendAssertion, Args: []any{digest[:], micros(until)}, Exact: true})
-	return err
 }

@@ -19,7 +19,7 @@ const (
 	moveHead  = `UPDATE logs SET size = $2, root = $3, checkpoint = $4 WHERE origin = $1 AND size = $5`
 	extendLog = moveHead + ` RETURNING id`
 
-	insertLeaves = `INSERT INTO leaves (log, idx, transfer_id, body) ROWS`
+	insertLeaves = `INSERT INTO leaves (id, transfer_id, body) ROWS`
 	insertTiles  = `INSERT INTO tiles (log, level, idx, hashes) ROWS`
 )
 
@@ -49,16 +49,20 @@ func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, tran
 	return t.live.keep(leafRows(log, b, transfers)...)
 }
 
+// A leaf's id is the number of its log and, in the lower 40 bits, its index: one number is the key of a SQLite table itself, two would be in
+// an index beside it. The statements below know the 40 too.
+func leafID(log, index int64) int64 { return log<<40 + index }
+func leafIndex(id int64) int64      { return id & (1<<40 - 1) }
+
 // leafRows are the statements that add the leaves and tiles of a batch to a log.
 func leafRows(log int64, b *ledger.Batch, transfers []transfer.TransferID) []Stmt {
-	number := make([]int64, len(b.Leaves))
-	index := make([]int64, len(b.Leaves))
-	for i := range index {
-		number[i], index[i] = log, b.First+int64(i)
+	leaves := make([]int64, len(b.Leaves))
+	for i := range leaves {
+		leaves[i] = leafID(log, b.First+int64(i))
 	}
 	return []Stmt{
 		{SQL: insertLeaves, Rows: Columns{
-			number, index,
+			leaves,
 			column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
 			column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
 		}},
@@ -100,8 +104,8 @@ func (s *source) Head() (int64, []byte, error) {
 	return h.size, h.checkpoint, nil
 }
 
-const logLeaves = `SELECT idx, body FROM leaves
-	WHERE log = (SELECT id FROM logs WHERE origin = $1) AND idx >= $2 AND idx < $3 ORDER BY log, idx`
+const logLeaves = `SELECT id, body FROM leaves WHERE id >= ((SELECT id FROM logs WHERE origin = $1) << 40) + $2
+	AND id < ((SELECT id FROM logs WHERE origin = $1) << 40) + $3 ORDER BY id`
 
 // Leaves gives the encoded leaves from to to, the latter excluded; ledger.ErrAbsent when one of them is missing.
 func (s *source) Leaves(from, to int64) ([][]byte, error) {
@@ -110,11 +114,11 @@ func (s *source) Leaves(from, to int64) ([][]byte, error) {
 	}
 	next := from
 	leaves, err := query(s.ctx, s.q, Stmt{SQL: logLeaves, Args: []any{s.origin, from, to}}, func(row Row, leaf *[]byte) error {
-		var index int64
-		if err := row.Scan(&index, leaf); err != nil {
+		var id int64
+		if err := row.Scan(&id, leaf); err != nil {
 			return err
 		}
-		if index != next {
+		if leafIndex(id) != next {
 			return fmt.Errorf("leaf %d: %w", next, ledger.ErrAbsent)
 		}
 		next++
@@ -152,12 +156,15 @@ func (r reads) Origins(ctx context.Context) ([]string, error) {
 	return query(ctx, r.q, Stmt{SQL: origins}, func(row Row, o *string) error { return row.Scan(o) })
 }
 
-const leavesOf = `SELECT logs.origin, l.idx, l.transfer_id FROM leaves AS l CROSS JOIN logs
-	WHERE l.transfer_id IN (ROWS) AND l.transfer_id <> '' AND logs.id = l.log ORDER BY l.transfer_id, logs.origin, l.idx`
+const leavesOf = `SELECT logs.origin, l.id, l.transfer_id FROM leaves AS l CROSS JOIN logs
+	WHERE l.transfer_id IN (ROWS) AND l.transfer_id <> '' AND logs.id = l.id >> 40 ORDER BY l.transfer_id, logs.origin, l.id`
 
 // LeavesOf is store.Store's: by transfer, log and index.
 func (r reads) LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]store.LeafRef, error) {
 	return query(ctx, r.q, Stmt{SQL: leavesOf, Rows: keys(ids)}, func(row Row, l *store.LeafRef) error {
-		return row.Scan(&l.Origin, &l.Index, &l.Transfer)
+		var id int64
+		err := row.Scan(&l.Origin, &id, &l.Transfer)
+		l.Index = leafIndex(id)
+		return err
 	})
 }

@@ -51,7 +51,7 @@ func Migrate(ctx context.Context, q Querier, script func(ctx context.Context, te
 		if err := script(ctx, m.text); err != nil {
 			return fmt.Errorf("migration %d (%s): %w", m.version, m.name, err)
 		}
-		if _, err := q.Exec(ctx, Stmt{SQL: recordMigration, Args: []any{m.version, m.name, m.checksum}}); err != nil {
+		if err := q.Exec(ctx, Stmt{SQL: recordMigration, Args: []any{m.version, m.name, m.checksum}}); err != nil {
 			return fmt.Errorf("record migration %d: %w", m.version, err)
 		}
 	}

@@ -34,15 +34,6 @@ func (r reads) Subjects(ctx context.Context, ids []transfer.SubjectID) ([]store.
 	return query(ctx, r.q, Stmt{SQL: subjectsByID, Rows: keys(ids)}, scanSubject)
 }
 
-// LockSubjects is store.Tx's.
-func (t *tx) LockSubjects(ctx context.Context, ids []transfer.SubjectID, exclusive bool) ([]store.Subject, error) {
-	lock := subjectsByID + ` FOR SHARE`
-	if exclusive {
-		lock = subjectsByID + ` FOR UPDATE`
-	}
-	return query(ctx, t.q, Stmt{SQL: lock, Rows: keys(ids)}, scanSubject)
-}
-
 const insertIdentifiers = `INSERT INTO identifiers (hash, subject_id) ROWS`
 
 func identifierRows(in []store.Identifier) Columns {
@@ -83,11 +74,6 @@ func transferSubjectRows(in []store.TransferSubject) Columns {
 const transferSubjects = `SELECT transfer_id, role, position, subject_id FROM transfer_subjects
 	WHERE transfer_id IN (ROWS) ORDER BY transfer_id, role, position`
 
-// TransferSubjects gives the people in transfers, by transfer, role and position.
-func (r reads) TransferSubjects(ctx context.Context, ids []transfer.TransferID) ([]store.TransferSubject, error) {
-	return query(ctx, r.q, Stmt{SQL: transferSubjects, Rows: keys(ids)}, scanTransferSubject)
-}
-
 func scanTransferSubject(row Row, s *store.TransferSubject) error {
 	return row.Scan(&s.Transfer, &s.Role, &s.Position, &s.Subject)
 }
@@ -95,7 +81,7 @@ func scanTransferSubject(row Row, s *store.TransferSubject) error {
 const transfersOf = `SELECT id, state FROM transfers
 	WHERE id IN (SELECT transfer_id FROM transfer_subjects WHERE subject_id IN (ROWS)) ORDER BY id`
 
-// TransfersOf is store.Tx's: in id order, each once. No states means any state.
+// TransfersOf is store.Store's: in id order, each once.
 func (r reads) TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error) {
 	type found struct {
 		id    transfer.TransferID

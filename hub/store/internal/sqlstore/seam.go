@@ -25,6 +25,22 @@ type Stmt struct {
 	Exact bool
 }
 
+// want is how many rows a statement is about: none when it is not to be run at all.
+func (s Stmt) want() int {
+	if s.Rows == nil {
+		return 1
+	}
+	return s.Rows.Len()
+}
+
+// Changed holds a statement that changed n rows to Exact.
+func (s Stmt) Changed(n int64) error {
+	if want := s.want(); s.Exact && n != int64(want) {
+		return fmt.Errorf("%d of %d rows were as expected: %w", n, want, store.ErrConflict)
+	}
+	return nil
+}
+
 // Columns are rows held by column: each is a []int64, []string or [][]byte, all of one length.
 type Columns []any
 
@@ -47,14 +63,14 @@ func (c Columns) Len() int {
 // Row is the row a query stands at.
 type Row interface{ Scan(dest ...any) error }
 
-// A Querier is a database, or a transaction on one. Errors are already store's own where store has a name for them.
+// A Querier is a transaction. Errors are already store's own where store has a name for them.
 type Querier interface {
-	// Exec runs statements in order, in as few round trips as the engine can, and gives the number of rows that each changed.
-	Exec(ctx context.Context, stmts ...Stmt) ([]int64, error)
+	// Exec runs statements in order, in as few round trips as the engine can.
+	Exec(ctx context.Context, stmts ...Stmt) error
 	asker
 }
 
-// asker is the half of a Querier that only asks.
+// asker is what only asks: a transaction, or a database outside of one.
 type asker interface {
 	// Query runs one statement and calls scan at each row. scan must not use the Querier.
 	Query(ctx context.Context, s Stmt, scan func(Row) error) error
@@ -70,16 +86,17 @@ type Question struct {
 
 // DB is an engine.
 type DB interface {
-	Querier
-	// InTx runs f in a transaction, retried as store.Store says.
-	InTx(ctx context.Context, f func(Querier) error) error
+	asker
+	// InTx runs f in a transaction, and then the statements that f leaves, on the way to the commit.
+	InTx(ctx context.Context, f func(Querier) ([]Stmt, error)) error
 	Ping(ctx context.Context) error
 	Close() error
 }
 
 // sticky is a transaction that is dead after its first error, as PostgreSQL's are: on SQLite a statement that failed half-way through its rows
 // would otherwise be committed as far as it came. It keeps writes back until a question needs their effect or the transaction ends, so
-// that all of a group's writes reach the server together: an error of a write may therefore come from a later call, or from InTx.
+// that all of a group's writes reach the server together, and with the commit: an error of a write may therefore come from a later call, or
+// from InTx.
 type sticky struct {
 	q    Querier
 	kept []Stmt
@@ -88,8 +105,10 @@ type sticky struct {
 
 // keep takes writes that are to happen before whatever follows.
 func (s *sticky) keep(stmts ...Stmt) error {
-	if s.err == nil {
-		s.kept = append(s.kept, stmts...)
+	for _, stmt := range stmts {
+		if s.err == nil && stmt.want() > 0 {
+			s.kept = append(s.kept, stmt)
+		}
 	}
 	return s.err
 }
@@ -113,38 +132,15 @@ func (s *sticky) QueryAll(ctx context.Context, questions []Question) error {
 // flush sends the writes that were kept back.
 func (s *sticky) flush(ctx context.Context) error {
 	if s.err == nil && len(s.kept) > 0 {
-		s.err = exec(ctx, s.q, s.kept...)
+		s.err = s.q.Exec(ctx, s.kept...)
 		s.kept = nil
 	}
 	return s.err
 }
 
-// exec leaves out statements without rows and holds the others to Exact.
-func exec(ctx context.Context, q Querier, stmts ...Stmt) error {
-	run := make([]Stmt, 0, len(stmts))
-	for _, s := range stmts {
-		if s.Rows == nil || s.Rows.Len() > 0 {
-			run = append(run, s)
-		}
-	}
-	if len(run) == 0 {
-		return nil
-	}
-	counts, err := q.Exec(ctx, run...)
-	if err != nil {
-		return err
-	}
-	for i, s := range run {
-		if want := int64(max(s.Rows.Len(), 1)); s.Exact && counts[i] != want {
-			return fmt.Errorf("%d of %d rows were as expected: %w", counts[i], want, store.ErrConflict)
-		}
-	}
-	return nil
-}
-
 // query collects the rows of a statement.
 func query[T any](ctx context.Context, q asker, s Stmt, scan func(Row, *T) error) ([]T, error) {
-	if s.Rows != nil && s.Rows.Len() == 0 {
+	if s.want() == 0 {
 		return nil, nil
 	}
 	var out []T
@@ -173,7 +169,7 @@ func collect[T any](s Stmt, scan func(Row, *T) error, into *[]T) Question {
 
 // queryAll asks those questions that have something to ask about.
 func queryAll(ctx context.Context, q asker, questions ...Question) error {
-	questions = slices.DeleteFunc(questions, func(q Question) bool { return q.Rows != nil && q.Rows.Len() == 0 })
+	questions = slices.DeleteFunc(questions, func(q Question) bool { return q.want() == 0 })
 	if len(questions) == 0 {
 		return nil
 	}

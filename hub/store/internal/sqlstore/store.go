@@ -27,12 +27,12 @@ const attempts = 5
 // InTx is store.Store's. An engine answers ErrBusy only when it knows that nothing was committed, so that is what is tried again.
 func (s *Store) InTx(ctx context.Context, f func(store.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.db.InTx(ctx, func(q Querier) error {
+		err := s.db.InTx(ctx, func(q Querier) ([]Stmt, error) {
 			live := &sticky{q: q}
 			if err := f(&tx{reads{live}, live, &s.logs}); err != nil {
-				return err
+				return nil, err
 			}
-			return live.flush(ctx)
+			return live.kept, live.err
 		})
 		if attempt == attempts || !errors.Is(err, store.ErrBusy) {
 			return err

@@ -70,17 +70,7 @@ func (r reads) Transfers(ctx context.Context, ids []transfer.TransferID) ([]stor
 	return query(ctx, r.q, Stmt{SQL: transfersByID, Rows: keys(ids)}, scanTransfer)
 }
 
-// LockTransfers is store.Tx's.
-func (t *tx) LockTransfers(ctx context.Context, ids []transfer.TransferID) ([]store.Transfer, error) {
-	return query(ctx, t.q, Stmt{SQL: transfersByID + ` FOR UPDATE`, Rows: keys(ids)}, scanTransfer)
-}
-
 const transfersByMessage = `SELECT ` + transferColumns + ` FROM transfers WHERE (sender, message_id) IN (ROWS)`
-
-// TransfersByMessage is store.Tx's.
-func (t *tx) TransfersByMessage(ctx context.Context, messages []store.MessageKey) ([]store.Transfer, error) {
-	return query(ctx, t.q, Stmt{SQL: transfersByMessage, Rows: messageRows(messages)}, scanTransfer)
-}
 
 func messageRows(in []store.MessageKey) Columns {
 	return Columns{
@@ -98,20 +88,12 @@ func (r reads) Inbox(ctx context.Context, recipient transfer.PartnerID, after tr
 	return query(ctx, r.q, Stmt{SQL: inbox, Args: []any{string(recipient), string(after), int64(limit)}}, scanTransfer)
 }
 
-const (
-	inState = `SELECT ` + transferColumns + ` FROM transfers
-	WHERE state = $1 AND id > $2 ORDER BY state, id LIMIT $3`
-	inStateOf = `SELECT ` + transferColumns + ` FROM transfers
-	WHERE state = $1 AND id > $2 AND (recipient = $4 OR sender = $4) ORDER BY state, id LIMIT $3`
-)
+const inState = `SELECT ` + transferColumns + ` FROM transfers
+	WHERE state = $1 AND id > $2 AND (recipient = $3 OR sender = $3) ORDER BY state, id LIMIT $4`
 
 // InState is store.Store's.
 func (r reads) InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]store.Transfer, error) {
-	s := Stmt{SQL: inState, Args: []any{string(state), string(after), int64(limit)}}
-	if partner != "" {
-		s = Stmt{SQL: inStateOf, Args: append(s.Args, string(partner))}
-	}
-	return query(ctx, r.q, s, scanTransfer)
+	return query(ctx, r.q, Stmt{SQL: inState, Args: []any{string(state), string(after), string(partner), int64(limit)}}, scanTransfer)
 }
 
 const expired = `SELECT ` + transferColumns + ` FROM transfers

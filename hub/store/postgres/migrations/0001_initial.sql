@@ -154,11 +154,9 @@ CREATE TABLE logs (
 CREATE UNIQUE INDEX logs_origin ON logs (origin);
 
 CREATE TABLE leaves (
-	log         BIGINT           NOT NULL,
-	idx         BIGINT           NOT NULL,
-	transfer_id TEXT COLLATE "C" NOT NULL, -- empty when the leaf is about no transfer
-	body        BYTEA            NOT NULL,
-	PRIMARY KEY (log, idx)
+	id          BIGINT           NOT NULL PRIMARY KEY, -- the log's above the lower 40 bits, and there the leaf's index in the log
+	transfer_id TEXT COLLATE "C" NOT NULL,             -- empty when the leaf is about no transfer
+	body        BYTEA            NOT NULL
 ) WITH (toast_tuple_target = 8160);
 ALTER TABLE leaves ALTER COLUMN body SET STORAGE MAIN;
 

@@ -148,11 +148,9 @@ CREATE TABLE logs (
 CREATE UNIQUE INDEX logs_origin ON logs (origin);
 
 CREATE TABLE leaves (
-	log         INTEGER NOT NULL,
-	idx         INTEGER NOT NULL,
-	transfer_id TEXT    NOT NULL, -- empty when the leaf is about no transfer
-	body        BLOB    NOT NULL,
-	PRIMARY KEY (log, idx)
+	id          INTEGER NOT NULL PRIMARY KEY, -- the log's above the lower 40 bits, and there the leaf's index in the log
+	transfer_id TEXT    NOT NULL,             -- empty when the leaf is about no transfer
+	body        BLOB    NOT NULL
 ) STRICT;
 
 CREATE INDEX leaves_transfer ON leaves (transfer_id) WHERE transfer_id <> '';
