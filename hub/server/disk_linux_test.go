@@ -48,8 +48,10 @@ func TestTheDiskIsFull(t *testing.T) {
 	if _, err := recipient.Collect(t.Context(), before.ID); err != nil {
 		t.Errorf("once there is room: %v", err)
 	}
-	c.sweepSoon()
-	c.until("everything has been announced", func() bool { return len(c.outbox()) == 0 })
+	c.until("everything has been announced", func() bool {
+		c.sweepSoon()
+		return len(c.outbox()) == 0
+	})
 	if report := c.audited(); report.Transfers != int64(taken+2) || report.Releases != 1 {
 		t.Errorf("%d transfers, %d releases, want %d and 1", report.Transfers, report.Releases, taken+2)
 	}
