@@ -22,7 +22,7 @@
 //
 //  1. hub/transfer: the nouns, and the states of a transfer.
 //  2. contracts (README.md first): a message, its people and its items; sets of items as bits.
-//  3. hub/agreement: the file format, in the package comment; then sharing-agreements for three real ones.
+//  3. hub/agreement: the file format, in the package comment; then sharing-agreements for the real ones and their cases.
 //  4. hub/consent: events, and what they come to for one transfer at one instant.
 //  5. hub/policy: Decide, and the gates in order.
 //  6. hub/dataset: the cut.

@@ -153,6 +153,9 @@ func vault(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("VAULT_MAX_RETRIES", "0")
 }
 
+// index is a leaf's place in its log: the lower 40 bits of its key.
+const index = "id & 1099511627775"
+
 // tamper does to a hub's database what somebody with access to the disk could do.
 func tamper(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sql.Open("sqlite", filepath.Join(ts.MkAbs(args[0]), "hub.db"))
@@ -162,11 +165,11 @@ func tamper(ts *testscript.TestScript, _ bool, args []string) {
 	switch act := args[1]; act {
 	case "flip": // one bit of a letter of a leaf
 		var leaf []byte
-		ts.Check(db.QueryRow("SELECT body FROM leaves WHERE idx = ?", args[2]).Scan(&leaf))
+		ts.Check(db.QueryRow("SELECT body FROM leaves WHERE "+index+" = CAST(? AS INTEGER)", args[2]).Scan(&leaf))
 		leaf[len(leaf)/2] ^= 1
-		n = changed(ts, db, "UPDATE leaves SET body = ? WHERE idx = ?", leaf, args[2])
+		n = changed(ts, db, "UPDATE leaves SET body = ? WHERE "+index+" = CAST(? AS INTEGER)", leaf, args[2])
 	case "cut": // the last leaf
-		n = changed(ts, db, "DELETE FROM leaves WHERE idx = (SELECT max(idx) FROM leaves)")
+		n = changed(ts, db, "DELETE FROM leaves WHERE id = (SELECT max(id) FROM leaves)")
 	case "move": // every transfer of one state to another
 		n = changed(ts, db, "UPDATE transfers SET state = ? WHERE state = ?", args[3], args[2])
 	case "forget": // the log, as if there had been none

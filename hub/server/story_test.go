@@ -108,7 +108,8 @@ func TestTheSameMessageTwiceHasOneEffect(t *testing.T) {
 func TestWithdrawalStopsWhatIsQueued(t *testing.T) {
 	engines(t, func(t *testing.T, c *county) {
 		sent := c.send(carersInHerts, c.example("adult-carer-hertswise").with("w-1", whose(idris)), transfer.PermitReduced)
-		done, err := c.as(carersInHerts).Consent(t.Context(), consent("w-consent", idris, "withdrawn"))
+		withdrawal := consent("w-consent", idris, "withdrawn") // it says when, so that it is the same only once
+		done, err := c.as(carersInHerts).Consent(t.Context(), withdrawal)
 		c.must(err)
 		if !slices.Contains(done.Stopped, sent.ID) {
 			t.Errorf("the withdrawal stopped %v", done.Stopped)
@@ -117,7 +118,7 @@ func TestWithdrawalStopsWhatIsQueued(t *testing.T) {
 		if p := c.problem(err, http.StatusConflict); p.State != string(transfer.Stopped) {
 			t.Errorf("collecting it afterwards: %v", p)
 		}
-		again, err := c.as(carersInHerts).Consent(t.Context(), consent("w-consent", idris, "withdrawn"))
+		again, err := c.as(carersInHerts).Consent(t.Context(), withdrawal)
 		c.must(err)
 		if again.ConsentID != done.ConsentID {
 			t.Errorf("the same event twice became %s and %s", done.ConsentID, again.ConsentID)
