@@ -200,9 +200,8 @@ func (b *Bus) connect() error {
 	return nil
 }
 
-// ensureStream makes the stream, or brings one that is there to this shape.
-func (b *Bus) ensureStream(ctx context.Context) error {
-	_, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+func (b *Bus) stream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        Stream,
 		Description: "transfers for the delivery workers; the outbox holds them all",
 		Subjects:    []string{deliverSubject + "*.*"},
@@ -213,9 +212,22 @@ func (b *Bus) ensureStream(ctx context.Context) error {
 		MaxAge:      maxAge,
 		Duplicates:  duplicateWindow,
 		Replicas:    b.cfg.Replicas,
-	})
-	if err != nil {
+	}
+}
+
+// ensureStream makes the stream, or brings one that is there to this shape. It is called before there are consumers: a server that changes a
+// stream while it makes consumers of it races with itself.
+func (b *Bus) ensureStream(ctx context.Context) error {
+	if _, err := b.js.CreateOrUpdateStream(ctx, b.stream()); err != nil {
 		return fmt.Errorf("make stream %s: %w", Stream, err)
+	}
+	return nil
+}
+
+// remakeStream makes a stream that has gone. One that somebody else has made meanwhile is left as it is.
+func (b *Bus) remakeStream(ctx context.Context) error {
+	if _, err := b.js.CreateStream(ctx, b.stream()); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return fmt.Errorf("make stream %s again: %w", Stream, err)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (f *feed) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) && ctx.Err() == nil {
-			if err := f.bus.ensureStream(ctx); err == nil {
+			if err := f.bus.remakeStream(ctx); err == nil {
 				wait = 0
 			}
 		}

@@ -75,7 +75,7 @@ func (b *Bus) mend() {
 	defer cancel()
 	err := b.js.DeleteStream(ctx, Stream)
 	if err == nil {
-		err = b.ensureStream(ctx)
+		err = b.remakeStream(ctx)
 	}
 	b.cfg.Log.Warn("the queue took nothing and was made again; the outbox has what was in it", "err", err)
 }

@@ -274,8 +274,6 @@ type Store interface {
 	InState(ctx context.Context, partner transfer.PartnerID, state transfer.State, after transfer.TransferID, limit int) ([]Transfer, error)
 	// Work lists a queue: the earliest deadline first, and so what is overdue before all else.
 	Work(ctx context.Context, q WorkQuery) ([]Work, error)
-	// Rulings gives what was ruled about transfers, by transfer, oldest first.
-	Rulings(ctx context.Context, ids []transfer.TransferID) ([]Ruling, error)
 	// Requests lists a partner's one-off requests (every partner's when empty), or those in one state, oldest first, after a reference.
 	Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]Request, error)
 	// EachTransfer visits every transfer of a log, with whether its payload is still there, in id order; it stops with visit's error.

@@ -219,36 +219,34 @@ func twoReleases(t *testing.T, d *desk) {
 	ctx := d.Context()
 	d.insert(referrals(0, 1, 10))
 	id := []transfer.TransferID{transferID(0)}
-	var (
-		copies sync.WaitGroup
-		mu     sync.Mutex
-		won    int
-	)
-	for range 4 {
-		copies.Go(func() {
-			mine := false
+	seen := make(chan transfer.State, 1) // by the second
+	var second sync.WaitGroup
+	err := d.InTx(ctx, func(tx store.Tx) error {
+		if _, err := tx.Load(ctx, &store.Wanted{Transfers: id}); err != nil {
+			return err
+		}
+		second.Go(func() {
 			err := d.InTx(ctx, func(tx store.Tx) error {
 				got, err := tx.Load(ctx, &store.Wanted{Transfers: id})
-				if err != nil {
-					return err
+				if err == nil {
+					seen <- got.Transfers[0].State
 				}
-				if mine = got.Transfers[0].State == transfer.Queued; !mine {
-					return nil
-				}
-				return tx.Update(ctx, []store.Change{{ID: id[0], From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}})
+				return err
 			})
 			if err != nil {
 				t.Error(err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			if mine {
-				won++
-			}
 		})
-	}
-	copies.Wait()
-	d.equal("copies of the hub that released it", won, 1)
+		select {
+		case <-seen:
+			return errors.New("a transfer was read for a release while it was being released")
+		case <-time.After(patience):
+		}
+		return tx.Update(ctx, []store.Change{{ID: id[0], From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}})
+	})
+	second.Wait()
+	d.noErr(err)
+	d.equal("the state that the second release saw", <-seen, transfer.Released)
 }
 
 func twoWriters(t *testing.T, d *desk) {

@@ -67,7 +67,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 
 func readEverything(ctx context.Context, s store.Store, transfers []transfer.TransferID, known store.Identifier) error {
 	subjects := []transfer.SubjectID{known.Subject}
-	var errs [20]error
+	var errs [19]error
 	_, errs[0] = s.Transfer(ctx, transfers[0])
 	_, errs[1] = s.Transfers(ctx, transfers)
 	_, errs[2] = s.Inbox(ctx, "carers-in-hertfordshire", "", 10)
@@ -85,9 +85,8 @@ func readEverything(ctx context.Context, s store.Store, transfers []transfer.Tra
 	errs[14] = s.EachTransfer(ctx, origin, func(store.Transfer, bool) error { return nil })
 	_, errs[15] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Limit: 10})
 	_, errs[16] = s.Work(ctx, store.WorkQuery{Queue: store.Holds, Sender: "carers-in-hertfordshire", Limit: 10})
-	_, errs[17] = s.Rulings(ctx, transfers)
-	_, errs[18] = s.Requests(ctx, "", "", "", 10)
-	_, errs[19] = s.Requests(ctx, "carers-in-hertfordshire", "open", "", 10)
+	_, errs[17] = s.Requests(ctx, "", "", "", 10)
+	_, errs[18] = s.Requests(ctx, "carers-in-hertfordshire", "open", "", 10)
 	if _, err := s.Log(ctx, origin).Tile(0, 0); !errors.Is(err, ledger.ErrAbsent) {
 		return fmt.Errorf("a tile that is not full yet: %w", err)
 	}

@@ -114,10 +114,6 @@ func (s *faultyStore) Work(ctx context.Context, q store.WorkQuery) ([]store.Work
 	return ask(s.faults, OpRead, func() ([]store.Work, error) { return s.Store.Work(ctx, q) })
 }
 
-func (s *faultyStore) Rulings(ctx context.Context, ids []transfer.TransferID) ([]store.Ruling, error) {
-	return ask(s.faults, OpRead, func() ([]store.Ruling, error) { return s.Store.Rulings(ctx, ids) })
-}
-
 func (s *faultyStore) Requests(ctx context.Context, partner transfer.PartnerID, state, after string, limit int) ([]store.Request, error) {
 	return ask(s.faults, OpRead, func() ([]store.Request, error) { return s.Store.Requests(ctx, partner, state, after, limit) })
 }

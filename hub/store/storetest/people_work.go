@@ -67,16 +67,8 @@ func rulings(_ *testing.T, d *desk) {
 	d.errIs(d.InTx(ctx, func(tx store.Tx) error {
 		return tx.Insert(ctx, &store.Insertions{Rulings: []store.Ruling{first}})
 	}), store.ErrConflict)
-	got, err := d.Rulings(ctx, []transfer.TransferID{transferID(1), transferID(2)})
-	d.noErr(err)
-	d.equal("rulings, oldest first", got, []store.Ruling{first, second})
-	d.commit(func(tx store.Tx) error {
-		loaded, err := tx.Load(ctx, &store.Wanted{People: []transfer.TransferID{transferID(1)}})
-		if err == nil {
-			d.equal("rulings with the people of a transfer", loaded.Rulings, []store.Ruling{first, second})
-		}
-		return err
-	})
+	got := d.load(&store.Wanted{People: []transfer.TransferID{transferID(1), transferID(2)}})
+	d.equal("rulings, with the people of a transfer, oldest first", got.Rulings, []store.Ruling{first, second})
 }
 
 func requests(_ *testing.T, d *desk) {
@@ -95,13 +87,7 @@ func requests(_ *testing.T, d *desk) {
 	}
 	d.noErr(decide())
 	d.errIs(decide(), store.ErrConflict)
-	d.commit(func(tx store.Tx) error {
-		loaded, err := tx.Load(ctx, &store.Wanted{Requests: []string{"req-a", "req-x"}})
-		if err == nil {
-			d.equal("requests by reference", loaded.Requests, []store.Request{granted})
-		}
-		return err
-	})
+	d.equal("requests by reference", d.load(&store.Wanted{Requests: []string{"req-a", "req-x"}}).Requests, []store.Request{granted})
 	list := func(what string, partner transfer.PartnerID, state, after string, want ...store.Request) {
 		d.Helper()
 		got, err := d.Requests(ctx, partner, state, after, 10)
@@ -118,13 +104,7 @@ func entries(_ *testing.T, d *desk) {
 	e := store.Entry{ID: hash("entry", 1), Digest: []byte{1, 2}, Answer: "req-1", Log: origin, Leaf: 7}
 	d.insert(&store.Insertions{Entries: []store.Entry{e}})
 	d.errIs(d.InTx(ctx, func(tx store.Tx) error { return tx.Insert(ctx, &store.Insertions{Entries: []store.Entry{e}}) }), store.ErrConflict)
-	d.commit(func(tx store.Tx) error {
-		loaded, err := tx.Load(ctx, &store.Wanted{Entries: [][32]byte{hash("entry", 1), hash("entry", 2)}})
-		if err == nil {
-			d.equal("what was entered", loaded.Entries, []store.Entry{e})
-		}
-		return err
-	})
+	d.equal("what was entered", d.load(&store.Wanted{Entries: [][32]byte{hash("entry", 1), hash("entry", 2)}}).Entries, []store.Entry{e})
 }
 
 func agreementActs(_ *testing.T, d *desk) {
@@ -138,12 +118,6 @@ func agreementActs(_ *testing.T, d *desk) {
 		return tx.Insert(ctx, &store.Insertions{AgreementActs: []store.AgreementAct{another}})
 	}), store.ErrConflict)
 	for after, want := range [][]store.AgreementAct{{first, second}, {second}, nil} {
-		d.commit(func(tx store.Tx) error {
-			loaded, err := tx.Load(ctx, &store.Wanted{ActsAfter: int64(after)})
-			if err == nil {
-				d.equal("acts", loaded.Acts, want)
-			}
-			return err
-		})
+		d.equal("acts", d.load(&store.Wanted{ActsAfter: int64(after)}).Acts, want)
 	}
 }

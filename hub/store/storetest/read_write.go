@@ -140,7 +140,9 @@ func groups(_ *testing.T, d *desk) {
 		for _, id := range wanted {
 			changes = append(changes, store.Change{ID: id, From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 7, At: noon})
 		}
-		d.equal(fmt.Sprintf("group of %d", size), d.load(&store.Wanted{Transfers: wanted, Payloads: wanted}),
+		backwards := slices.Clone(wanted)
+		slices.Reverse(backwards)
+		d.equal(fmt.Sprintf("group of %d", size), d.load(&store.Wanted{Transfers: backwards, Payloads: backwards}),
 			&store.Loaded{Transfers: rows.Transfers, Payloads: rows.Payloads})
 		d.commit(func(tx store.Tx) error { return tx.Update(ctx, changes) })
 		got, err := d.Transfers(ctx, wanted)

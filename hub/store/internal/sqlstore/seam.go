@@ -1,9 +1,9 @@
 // Package sqlstore is the store written once, over a seam of five methods that each engine fills.
 //
 // Statements are written in PostgreSQL's words with $1…$n, which SQLite reads too. One word is the seam's own: ROWS stands for a
-// statement's rows, however many there are. PostgreSQL gets them as SELECT * FROM unnest($1::text[], …), a single statement of fixed text;
-// SQLite as VALUES (…), (…), in runs of a few fixed lengths so that each is prepared once. Whatever else differs (SQLite has no row locks, because it
-// has one writer) the engine takes out of the text itself.
+// statement's rows, however many there are. PostgreSQL gets them as arrays, in a statement of fixed text; SQLite as VALUES (…), (…), in runs of
+// a few fixed lengths so that each is prepared once. Whatever else differs (SQLite has no row locks, because it has one writer) the engine
+// does to the text itself.
 package sqlstore
 
 import (

@@ -91,11 +91,6 @@ func scanRuling(row Row, r *store.Ruling) error {
 
 const rulingsOf = `SELECT id, transfer_id, at, body FROM rulings WHERE transfer_id IN (ROWS) ORDER BY transfer_id, at, id`
 
-// Rulings is store.Store's.
-func (r reads) Rulings(ctx context.Context, ids []transfer.TransferID) ([]store.Ruling, error) {
-	return query(ctx, r.q, Stmt{SQL: rulingsOf, Rows: keys(ids)}, scanRuling)
-}
-
 const insertRequests = `INSERT INTO requests (reference, partner, state, body) ROWS`
 
 func requestRows(in []store.Request) Columns {
