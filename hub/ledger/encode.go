@@ -32,6 +32,7 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 	}
 	e.time("at", l.At)
 	e.num("attempt", l.Attempt)
+	e.caseStep(l.Case)
 	e.conditions(l.Conditions)
 	e.consent(l.Consent)
 	e.time("deadline", l.Deadline)
@@ -42,6 +43,7 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 	e.str("fault", l.Fault)
 	e.str("kind", string(l.Kind))
 	e.str("note", l.Note)
+	e.notice(l.Notice)
 	e.obligations(l.Obligations)
 	e.str("onward", l.Onward)
 	e.str("outcome", string(l.Outcome))
@@ -50,8 +52,11 @@ func (l *Leaf) AppendTo(b []byte) []byte {
 	e.str("purpose", string(l.Purpose))
 	if q := l.Query; q != nil && *q != (Query{}) {
 		e.open("query")
+		e.str("filter", q.Filter)
+		e.str("form", q.Form)
 		e.num("found", q.Found)
 		e.str("kind", q.Kind)
+		e.str("refused", q.Refused)
 		e.str("subject", q.Subject)
 		e.str("why", q.Why)
 		e.close()
@@ -123,6 +128,16 @@ func (r *Request) empty() bool {
 
 func (r *Ruling) empty() bool { return r.Act == "" && len(r.Codes) == 0 && r.Ground == "" }
 
+func (c *Case) empty() bool {
+	return c.Reference == "" && c.Type == "" && c.Step == "" && c.Commitment == "" && len(c.Grounds) == 0 && len(c.Items) == 0 && c.On == "" &&
+		c.Due == "" && c.Channel == "" && len(c.Counts) == 0 && len(c.Kept) == 0
+}
+
+func (n *Notice) empty() bool {
+	return n.ID == "" && n.Case == "" && n.Act == "" && n.Commitment == "" && len(n.Transfers) == 0 && len(n.Items) == 0 && n.Effective.IsZero() &&
+		n.Respond == "" && n.Status == "" && n.Reason == ""
+}
+
 func (d *Disclosure) empty() bool {
 	return d.Office == "" && d.How == "" && d.Basis == (Basis{}) && d.Person == "" && d.Made.IsZero()
 }
@@ -142,6 +157,61 @@ func (e *encoder) conditions(cs []Condition) {
 		e.close()
 	}
 	e.end()
+}
+
+func (e *encoder) caseStep(c *Case) {
+	if c == nil || c.empty() {
+		return
+	}
+	e.open("case")
+	e.str("channel", c.Channel)
+	e.str("commitment", c.Commitment)
+	if len(c.Counts) > 0 {
+		e.array("counts")
+		for i := range c.Counts {
+			e.element()
+			e.num("n", c.Counts[i].N)
+			e.str("what", c.Counts[i].What)
+			e.close()
+		}
+		e.end()
+	}
+	e.str("due", c.Due)
+	strs(e, "grounds", c.Grounds)
+	strs(e, "items", c.Items)
+	if len(c.Kept) > 0 {
+		e.array("kept")
+		for i := range c.Kept {
+			e.element()
+			e.str("ground", c.Kept[i].Ground)
+			e.str("what", c.Kept[i].What)
+			e.close()
+		}
+		e.end()
+	}
+	e.str("on", c.On)
+	e.str("reference", c.Reference)
+	e.str("step", c.Step)
+	e.str("type", c.Type)
+	e.close()
+}
+
+func (e *encoder) notice(n *Notice) {
+	if n == nil || n.empty() {
+		return
+	}
+	e.open("notice")
+	e.str("act", n.Act)
+	e.str("case", n.Case)
+	e.str("commitment", n.Commitment)
+	e.time("effective", n.Effective)
+	e.str("id", n.ID)
+	strs(e, "items", n.Items)
+	e.str("reason", n.Reason)
+	e.str("respond", n.Respond)
+	e.str("status", n.Status)
+	strs(e, "transfers", n.Transfers)
+	e.close()
 }
 
 func (e *encoder) consent(c *Consent) {

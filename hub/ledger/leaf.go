@@ -27,6 +27,8 @@ const (
 	KindSignature  Kind = "signature"  // a party signed a version of an agreement
 	KindPartner    Kind = "partner"    // a partner was suspended or restored, or its keys changed
 	KindQuery      Kind = "query"      // somebody looked at the log
+	KindCase       Kind = "case"       // a step in the work on a right, a complaint, an incident, a legal hold, retention
+	KindNotice     Kind = "notice"     // a partner was told something that it has to act on, or said what it did
 )
 
 // Leaf is one entry of the disclosure log. It holds pseudonyms, names of items, digests and reasons; never a value of an item,
@@ -76,6 +78,8 @@ type Leaf struct {
 	Disclosure  *Disclosure // disclosure
 	Signature   *Signature  // signature
 	Query       *Query      // query
+	Case        *Case       // case
+	Notice      *Notice     // notice
 	Note        string      // agreement, partner: what was done, in words without personal data
 }
 
@@ -263,8 +267,51 @@ type Signature struct {
 
 // Query is a look at the log: the log of who looked is part of the log.
 type Query struct {
-	Kind    string // "subject", "partner", "transfer", ...
+	Kind    string // "person", "transfer", "log", "report", "reconciliation", ...
 	Subject string // commitment, when about a person who is known
 	Why     string
 	Found   int
+	Filter  string // what else was asked for, in words that name nobody: "recipient=hertfordshire-council purpose=referral.service"
+	Form    string // in which form: "json", "csv", "auditevent", "html"; empty for an answer of the API
+	Refused string // why it was not answered; empty when it was
+}
+
+// Case is a step of what people work on: a right that somebody exercises (domain.md section 10.1), a complaint, an incident, a legal hold, what
+// retention has ended. Who took the step, and as what, is the leaf's Actor; whose case it is, its Sender.
+type Case struct {
+	Reference  string   // given by the hub: "case-<uuid>"
+	Type       string   // "access", "rectification", "complaint", "incident", "legal-hold", ...
+	Step       string   // "opened", "identity-confirmed", "extended", "told-recipients", "erased", "closed", ...
+	Commitment string   // of the person, where it is about one
+	Grounds    []string // codes
+	Items      []string
+	On         string  // the day that counts for the step: "2026-11-02"
+	Due        string  // by when the next step is due: a day, or an instant (RFC 3339) where hours count
+	Channel    string  // how it came in: "telephone", "post", ...
+	Counts     []Count // what was found, told or removed
+	Kept       []Kept  // what an erasure left
+}
+
+// Count is a number of something: people, transfers, payloads.
+type Count struct {
+	What string
+	N    int
+}
+
+// Kept is what was not erased, and the ground: "art17(3)(b)".
+type Kept struct{ What, Ground string }
+
+// Notice tells a partner what it has to act on (Art 19 and its like), or says what it did. The leaf's Sender tells its Recipient. A notice is its
+// leaf: the proof that the leaf is in the log is the signature under the notice.
+type Notice struct {
+	ID         string // given by the hub: "notice-<uuid>"
+	Case       string // reference
+	Act        string // "rectify", "erase", "restrict", "lift-restriction", "objection", "withdrawn", "recall", "incident"
+	Commitment string // of the person, as in the releases it is about
+	Transfers  []transfer.TransferID
+	Items      []string // names; empty: all of them
+	Effective  time.Time
+	Respond    string // by which day: "2026-12-02"
+	Status     string // empty when it is sent; then "received", "actioned" or "refused"
+	Reason     string // code, when refused
 }

@@ -60,7 +60,7 @@ func anyLeaf() *rapid.Generator[*ledger.Leaf] {
 		l := &ledger.Leaf{
 			Kind: rapid.SampledFrom([]ledger.Kind{ledger.KindDecision, ledger.KindRelease, ledger.KindOutcome, ledger.KindRuling,
 				ledger.KindConsent, ledger.KindRequest, ledger.KindDisclosure, ledger.KindAgreement, ledger.KindSignature, ledger.KindPartner,
-				ledger.KindQuery}).Draw(t, "kind"),
+				ledger.KindQuery, ledger.KindCase, ledger.KindNotice}).Draw(t, "kind"),
 			At: when.Draw(t, "at"), Actor: ledger.Actor{Partner: transfer.PartnerID(s("partner")), System: transfer.SystemID(s("system")),
 				Person: s("person"), Role: transfer.StaffRole(s("role"))},
 			Transfer: transfer.TransferID(s("transfer")), Sender: transfer.PartnerID(s("sender")), Recipient: transfer.PartnerID(s("recipient")),
@@ -96,7 +96,23 @@ func anyLeaf() *rapid.Generator[*ledger.Leaf] {
 			}
 		}
 		if rapid.Bool().Draw(t, "query?") {
-			l.Query = &ledger.Query{Kind: "k" + s("kind"), Subject: s("subject"), Why: s("why"), Found: rapid.IntRange(0, 99).Draw(t, "found")}
+			l.Query = &ledger.Query{Kind: "k" + s("kind"), Subject: s("subject"), Why: s("why"), Found: rapid.IntRange(0, 99).Draw(t, "found"),
+				Filter: s("filter"), Form: s("form"), Refused: s("refused")}
+		}
+		if rapid.Bool().Draw(t, "case?") {
+			l.Case = &ledger.Case{Reference: "c" + s("reference"), Type: s("type"), Step: s("step"), Commitment: s("commitment"), Grounds: names.Draw(t, "grounds"),
+				Items: names.Draw(t, "items"), On: s("on"), Due: s("due"), Channel: s("channel")}
+			for range rapid.IntRange(0, 2).Draw(t, "lists") {
+				l.Case.Counts = append(l.Case.Counts, ledger.Count{What: s("what"), N: rapid.IntRange(0, 99).Draw(t, "n")})
+				l.Case.Kept = append(l.Case.Kept, ledger.Kept{What: s("what"), Ground: s("ground")})
+			}
+		}
+		if rapid.Bool().Draw(t, "notice?") {
+			l.Notice = &ledger.Notice{ID: "n" + s("id"), Case: s("case"), Act: s("act"), Commitment: s("commitment"), Items: names.Draw(t, "items"),
+				Effective: when.Draw(t, "effective"), Respond: s("respond"), Status: s("status"), Reason: s("reason")}
+			for _, id := range names.Draw(t, "transfers") {
+				l.Notice.Transfers = append(l.Notice.Transfers, transfer.TransferID(id))
+			}
 		}
 		inputs(t, l, s)
 		acts(t, l, s, when)

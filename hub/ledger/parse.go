@@ -49,7 +49,7 @@ func Parse(b []byte) (*Leaf, error) {
 func (k Kind) known() bool {
 	switch k {
 	case KindDecision, KindRelease, KindOutcome, KindRuling, KindConsent, KindRequest, KindDisclosure, KindAgreement, KindSignature,
-		KindPartner, KindQuery:
+		KindPartner, KindQuery, KindCase, KindNotice:
 		return true
 	}
 	return false
@@ -87,6 +87,8 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.At = d.time()
 	case "attempt":
 		l.Attempt = d.num()
+	case "case":
+		l.Case = d.caseStep()
 	case "conditions":
 		d.array(func() { l.Conditions = append(l.Conditions, d.condition()) })
 	case "consent":
@@ -107,6 +109,8 @@ func (d *decoder) leaf(l *Leaf, key string, v *int) {
 		l.Kind = Kind(d.str())
 	case "note":
 		l.Note = d.str()
+	case "notice":
+		l.Notice = d.notice()
 	case "obligations":
 		d.array(func() { l.Obligations = append(l.Obligations, d.obligation()) })
 	case "onward":
@@ -177,6 +181,100 @@ func (d *decoder) agreement() *Agreement {
 		}
 	})
 	return a
+}
+
+func (d *decoder) caseStep() *Case {
+	c := &Case{}
+	d.object(func(key string) {
+		switch key {
+		case "channel":
+			c.Channel = d.str()
+		case "commitment":
+			c.Commitment = d.str()
+		case "counts":
+			d.array(func() { c.Counts = append(c.Counts, d.count()) })
+		case "due":
+			c.Due = d.str()
+		case "grounds":
+			c.Grounds = d.strs()
+		case "items":
+			c.Items = d.strs()
+		case "kept":
+			d.array(func() { c.Kept = append(c.Kept, d.kept()) })
+		case "on":
+			c.On = d.str()
+		case "reference":
+			c.Reference = d.str()
+		case "step":
+			c.Step = d.str()
+		case "type":
+			c.Type = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return c
+}
+
+func (d *decoder) count() (c Count) {
+	d.object(func(key string) {
+		switch key {
+		case "n":
+			c.N = d.num()
+		case "what":
+			c.What = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return c
+}
+
+func (d *decoder) kept() (k Kept) {
+	d.object(func(key string) {
+		switch key {
+		case "ground":
+			k.Ground = d.str()
+		case "what":
+			k.What = d.str()
+		default:
+			d.failed = true
+		}
+	})
+	return k
+}
+
+func (d *decoder) notice() *Notice {
+	n := &Notice{}
+	d.object(func(key string) {
+		switch key {
+		case "act":
+			n.Act = d.str()
+		case "case":
+			n.Case = d.str()
+		case "commitment":
+			n.Commitment = d.str()
+		case "effective":
+			n.Effective = d.time()
+		case "id":
+			n.ID = d.str()
+		case "items":
+			n.Items = d.strs()
+		case "reason":
+			n.Reason = d.str()
+		case "respond":
+			n.Respond = d.str()
+		case "status":
+			n.Status = d.str()
+		case "transfers":
+			for _, id := range d.strs() {
+				n.Transfers = append(n.Transfers, transfer.TransferID(id))
+			}
+		default:
+			d.failed = true
+		}
+	})
+	return n
 }
 
 func (d *decoder) condition() (c Condition) {
@@ -361,10 +459,16 @@ func (d *decoder) query() *Query {
 	q := &Query{}
 	d.object(func(key string) {
 		switch key {
+		case "filter":
+			q.Filter = d.str()
+		case "form":
+			q.Form = d.str()
 		case "found":
 			q.Found = d.num()
 		case "kind":
 			q.Kind = d.str()
+		case "refused":
+			q.Refused = d.str()
 		case "subject":
 			q.Subject = d.str()
 		case "why":
