@@ -24,6 +24,7 @@ var (
 	scopes     = []string{
 		"referrals:send", "decisions:ask", "inbox:read", "receipts:write", "consents:write", "transfers:read",
 		"disclosures:search", "disclosures:enter", "holds:read", "holds:settle", "exceptions:claim", "requests:handle", "log:read", "agreements:act",
+		"cases:handle", "notices:answer",
 	}
 	adapters = []string{"mailbox", "webhook"}
 )

@@ -131,7 +131,7 @@ func (s *server) metadata(*http.Request) (answer, error) {
 		"service_documentation":                            s.Issuer + "/openapi.json",
 		"scopes_supported": []string{
 			"referrals:send", "decisions:ask", "inbox:read", "receipts:write", "consents:write", "transfers:read", "disclosures:search", "disclosures:enter", "holds:read", "holds:settle",
-			"exceptions:claim", "requests:handle", "log:read", "agreements:act",
+			"exceptions:claim", "requests:handle", "log:read", "agreements:act", "cases:handle", "notices:answer",
 		},
 	}}, nil
 }
