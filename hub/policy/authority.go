@@ -67,6 +67,7 @@ type word struct {
 	scope         consent.Scope
 	standing      consent.Standing
 	said          answer
+	heard         string            // as SubjectDecision.Consent has it: who else decides for them does not change what they have said
 	moneyStanding *consent.Standing // of speakers.money, where they have said yes
 	besideAgrees  *consent.Standing // of speakers.beside, where they have said yes
 	moneyAlone    bool              // the yes is one about money
@@ -86,11 +87,12 @@ func (c *hearing) ask(p *person) word {
 	}
 	w.standing = consent.At(p.Events, w.scope, r.At)
 	w.said = answerOf(&w.standing)
+	w.heard = answerNames[w.said]
 	w.moneyStanding, w.besideAgrees = w.yesOf(w.money, p, r.At), w.yesOf(w.beside, p, r.At)
 	w.instructed = w.needed && w.said == silent && p.Facts.Has(NonInstructed) && r.Purpose == "advocacy"
 	switch e := r.Exception; {
 	case e != nil && e.Refused && p.primary && !w.said.isNo():
-		w.said = refusal // the sender says so itself
+		w.said, w.heard = refusal, answerNames[refusal] // the sender says so itself
 	case w.said == silent && w.moneyStanding != nil:
 		w.said, w.moneyAlone = yes, true
 	case w.instructed:

@@ -117,6 +117,9 @@ func TestAnAdvocateIsInstructedForSomebodyWhoCannot(t *testing.T) {
 	d := decide(t, instruct(policy.Adult|policy.LacksCapacity|policy.NonInstructed), advocacy)
 	expect(t, d, strip, policy.ConsentNotExplicit) // an instruction is no explicit consent to health data
 	went(t, d, 0, carerItems.Minus(items("carer.condition")))
+	if d.Subjects[0].Consent != "none" {
+		t.Errorf("the log says that consent is %q, and somebody else decided", d.Subjects[0].Consent)
+	}
 	expect(t, decide(t, instruct(policy.Adult|policy.NonInstructed), advocacy), hold, policy.ConsentNone)
 	no := said(consent.Refused, func(e *consent.Event) { e.Purpose, e.Service = "advocacy", "" })
 	expect(t, decide(t, instruct(policy.Adult|policy.LacksCapacity|policy.NonInstructed, no), advocacy), refuse, policy.ConsentRefused)

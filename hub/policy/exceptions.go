@@ -7,6 +7,7 @@ import (
 
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
@@ -368,22 +369,12 @@ func (c *hearing) expiry() time.Time {
 	return at.Add(exceptionLasts).UTC()
 }
 
-// reviewBy is by when the Data Protection Lead reviews an exception: while it counts, and one working day after the glass was broken.
+// reviewBy is by when the Data Protection Lead reviews an exception: while it counts, and by the end of the working day after the
+// glass was broken.
 func (c *hearing) reviewBy() time.Time {
 	if c.exception == nil || c.exception.row != "E7" {
 		return c.expiry()
 	}
 	at, _ := time.Parse(time.RFC3339, c.request.Exception.At)
-	return nextWorkingDay(at.UTC())
-}
-
-// nextWorkingDay is the same time on the next day that is no Saturday or Sunday. It knows no bank holidays: those come with the library of
-// dates, and until then such a review is due a day early.
-func nextWorkingDay(t time.Time) time.Time {
-	for {
-		t = t.AddDate(0, 0, 1)
-		if d := t.Weekday(); d != time.Saturday && d != time.Sunday {
-			return t
-		}
-	}
+	return dates.EnglandAndWales().WorkingDays(dates.On(at), 1).Date.LastSecond().UTC()
 }

@@ -31,6 +31,23 @@ func urgent(to transfer.PartnerID, e *contracts.Exception, events ...consent.Eve
 	return r
 }
 
+// endOf is the last second of a winter's day.
+func endOf(day string) time.Time {
+	at, _ := time.Parse(time.DateTime, day+" 23:59:59")
+	return at
+}
+
+// The glass that is broken on Christmas Eve is looked at after Christmas, the weekend, and the day that stands in for Boxing Day.
+func TestReviewWaitsForBankHolidays(t *testing.T) {
+	broken := claim("break-glass", "practitioner-1")
+	broken.At = "2026-12-24T11:00:00Z"
+	r := urgent(nhs, broken)
+	r.At = time.Date(2026, 12, 24, 12, 0, 0, 0, time.UTC)
+	if d := decide(t, r); d.Outcome != exception || !d.Deadline.Equal(endOf("2026-12-29")) {
+		t.Errorf("a %s, reviewed by %s", d.Outcome, d.Deadline)
+	}
+}
+
 // no is a refusal of anything.
 func no() consent.Event {
 	return said(consent.Refused, func(e *consent.Event) { e.Purpose, e.Service = "", "" })
@@ -71,7 +88,7 @@ func TestWhatGoesByException(t *testing.T) {
 			decided := noon.Add(-time.Hour)
 			review := decided.Add(72 * time.Hour)
 			if tt.row == "E7" {
-				review = decided.Add(2 * day) // the Monday after a Saturday
+				review = endOf("2026-11-23") // the Monday after a Saturday
 			}
 			if !d.Expires.Equal(decided.Add(72*time.Hour)) || !d.Deadline.Equal(review) || d.Owner != policy.OwnerDPL {
 				t.Errorf("it runs out %s and is reviewed by %s until %s", d.Expires, d.Owner, d.Deadline)

@@ -19,6 +19,8 @@ const (
 	answers // how many there are
 )
 
+var answerNames = [answers]string{"given", "given-not-explicit", "none", "expired", "refused", "withdrawn", "objected"}
+
 func answerOf(s *consent.Standing) answer {
 	switch s.State {
 	case consent.Given, consent.Renewed:

@@ -19,6 +19,9 @@ var answers = [][]consent.State{
 	{consent.Expired}, {consent.Refused}, {consent.Withdrawn}, {consent.Objected},
 }
 
+// answerWords are what the log says of the columns.
+var answerWords = []string{"given", "given-not-explicit", "none", "expired", "refused", "withdrawn", "objected"}
+
 const (
 	permit = transfer.Permit
 	strip  = transfer.PermitReduced
@@ -124,6 +127,9 @@ func TestMatrix(t *testing.T) {
 						wantCodes = append(wantCodes, policy.Code(code))
 					}
 					expect(t, d, want, wantCodes...)
+					if d.Subjects[0].Consent != answerWords[column] {
+						t.Errorf("the log says that consent is %q", d.Subjects[0].Consent)
+					}
 					if want == strip {
 						went(t, d, 0, present.Minus(items("carer.condition")))
 					}

@@ -3,6 +3,7 @@ package policy
 import (
 	"time"
 
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
@@ -117,11 +118,6 @@ func (c *hearing) guarded() bool {
 	return false
 }
 
-// aMonthAfter is the same day of the next month, or its last day.
-func aMonthAfter(t time.Time) time.Time {
-	next := t.AddDate(0, 1, 0)
-	if next.Day() != t.Day() {
-		next = next.AddDate(0, 0, -next.Day())
-	}
-	return next
-}
+// aMonthAfter is the end of the corresponding day of the next month. It is not moved to a working day as the answer to a request is: Arts 13 and
+// 14 say "at the latest within one month".
+func aMonthAfter(t time.Time) time.Time { return dates.On(t).AddMonths(1).LastSecond().UTC() }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"referralhub/hub/agreement"
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
@@ -66,17 +68,14 @@ func (c *hearing) nameOf(id transfer.PartnerID) string {
 	return string(id)
 }
 
-// toolkitGrace is how long a lapsed status of the Data Security and Protection Toolkit is a warning (domain.md section 11: warn, then suspend).
-const toolkitGrace = 30 * 24 * time.Hour
-
 // toolkit asks for the recipient's status in the Data Security and Protection Toolkit, where it has to publish one. A status without a day on
 // which it ends has lapsed long ago.
 func toolkit(p *transfer.Partner, at time.Time) []finding {
 	if p.DSPT.Status == "" {
 		return nil
 	}
-	over, _ := dayAfter(p.DSPT.Expires)
-	if at.Before(over) {
+	expires, _ := dates.Parse(p.DSPT.Expires)
+	if at.Before(expires.End()) {
 		return nil
 	}
 	f := finding{effect: note, Reason: Reason{
@@ -84,20 +83,11 @@ func toolkit(p *transfer.Partner, at time.Time) []finding {
 		Detail: fmt.Sprintf("The Data Security and Protection Toolkit status of %s has lapsed; nothing goes to it once that is 30 days ago.", p.Name),
 		Remedy: "The recipient has to publish its new status, and the register to record it.",
 	}}
-	if !at.Before(over.Add(toolkitGrace)) {
+	if !at.Before(expires.AddDays(agreement.ToolkitGrace).End()) {
 		f.effect = refuse
 		f.Detail = fmt.Sprintf("The Data Security and Protection Toolkit status of %s lapsed more than 30 days ago.", p.Name)
 	}
 	return []finding{f}
-}
-
-// dayAfter is when a civil date, "2027-06-30", is over. It is read in UTC, which is at most an hour later than London.
-func dayAfter(date string) (time.Time, bool) {
-	day, err := time.Parse(time.DateOnly, date)
-	if err != nil {
-		return time.Time{}, false
-	}
-	return day.AddDate(0, 0, 1), true
 }
 
 // adequate reports whether data may go to a country without a further safeguard: the United Kingdom and what its adequacy

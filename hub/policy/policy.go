@@ -69,6 +69,10 @@ type SubjectDecision struct {
 	Stripped contracts.ItemSet `json:"-"` // present and may not go
 	Covered  contracts.ItemSet `json:"-"` // what the agreement or the exception lets go, before consent: what a hold may keep
 	Consents []string          `json:"consents,omitempty"`
+	// Consent is what the person has said, or the sender says that they have, as the log has it: "given", "given-not-explicit", "none" (nothing
+	// that counts for this transfer), "expired", "refused", "withdrawn" or "objected". It is empty where the decision did not ask: of
+	// professionals, of figures, and where the transfer is nobody's to make.
+	Consent string `json:"-"`
 }
 
 // Reason is one ground of a decision.
@@ -246,7 +250,7 @@ func (c *hearing) decision(people []person) Decision {
 	stripped := false
 	for i := range people {
 		p := &people[i]
-		s := SubjectDecision{Role: p.Role, Position: p.Position, Stripped: p.Items, Covered: p.covered, Consents: p.consents}
+		s := SubjectDecision{Role: p.Role, Position: p.Position, Stripped: p.Items, Covered: p.covered, Consents: p.consents, Consent: p.word.heard}
 		if c.worst < hold {
 			s.Items = p.left
 			s.Stripped = p.Items.Minus(p.left)

@@ -108,7 +108,10 @@ func (b *reference) firstGates() {
 	}
 }
 
-func civil(t time.Time) string { return t.Format(time.DateOnly) }
+// civil is the date in London.
+func civil(t time.Time) string { return t.In(london).Format(time.DateOnly) }
+
+var london, _ = time.LoadLocation("Europe/London")
 
 // plus adds days to a civil date.
 func plus(date string, days int) string {
@@ -116,7 +119,7 @@ func plus(date string, days int) string {
 	if err != nil {
 		return ""
 	}
-	return civil(t.AddDate(0, 0, days))
+	return t.AddDate(0, 0, days).Format(time.DateOnly)
 }
 
 // clause is G4: it finds the one to decide under. When there is none, it says whether one might have applied.

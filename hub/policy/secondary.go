@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"referralhub/contracts"
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
@@ -64,6 +65,6 @@ func (c *hearing) tells(i *contracts.Item) bool {
 
 // past reports whether a civil date has come.
 func past(date string, at time.Time) bool {
-	over, ok := dayAfter(date)
-	return ok && !at.Before(over.AddDate(0, 0, -1))
+	day, err := dates.Parse(date)
+	return err == nil && !at.Before(day.Start())
 }

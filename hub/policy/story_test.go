@@ -21,6 +21,9 @@ func TestA1ACarerWhoAgreesIsReferredInFull(t *testing.T) {
 	if d.Agreement.Flow != "hertswise@1#refer" || d.Agreement.Digest != "sha256:1" || len(d.Subjects[0].Consents) != 1 {
 		t.Errorf("the decision does not say what it rests on: %+v", d)
 	}
+	if d.Subjects[0].Consent != "given" || d.Subjects[1].Consent != "" {
+		t.Errorf("consent of the carer is %q, of the referrer %q, whom nobody asks", d.Subjects[0].Consent, d.Subjects[1].Consent)
+	}
 }
 
 func TestA2WithoutConsentForHealthTheRestGoes(t *testing.T) {

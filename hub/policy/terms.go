@@ -7,6 +7,7 @@ import (
 
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
@@ -59,25 +60,26 @@ func waited(c *hearing) []finding {
 			Remedy: "Tell them, and send the message again with the day on which they were told (undertaking.informed_on).",
 		}}}
 	}
-	c.until = told.Add(window)
+	last := told.AddDays(int(window / (24 * time.Hour)))
+	c.until = last.End().UTC()
 	if !c.request.At.Before(c.until) {
 		return nil
 	}
 	return []finding{{effect: hold, firm: true, Reason: Reason{
 		Code: ObjectionWindow, Gate: "G4", Source: "004-3, P10",
-		Detail: fmt.Sprintf("People may object until the end of %s.", c.until.Add(-time.Second).Format("2 January 2006")),
+		Detail: fmt.Sprintf("People may object until the end of %s.", last.Format("2 January 2006")),
 		Remedy: "Wait. Record every objection; what is not objected to goes when the time is over.",
 	}}}
 }
 
-// toldOn gives the end of the day on which the person was told of the sharing, where the sender says so and that day has come.
-func (c *hearing) toldOn() (time.Time, bool) {
+// toldOn gives the day on which the person was told of the sharing, where the sender says so and that day has come.
+func (c *hearing) toldOn() (dates.Date, bool) {
 	u := c.request.Undertaking
 	if u == nil || u.InformedOn == "" {
-		return time.Time{}, false
+		return dates.Date{}, false
 	}
-	over, ok := dayAfter(u.InformedOn)
-	return over, ok && !c.request.At.Before(over.AddDate(0, 0, -1))
+	day, err := dates.Parse(u.InformedOn)
+	return day, err == nil && !c.request.At.Before(day.Start())
 }
 
 // told asks, where the clause does, that the person themselves was told (rule 000-7). That a notice is published is not enough here, nor a

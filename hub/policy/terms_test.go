@@ -123,6 +123,13 @@ func TestPeopleHaveTimeToObject(t *testing.T) {
 	if d := decide(t, r, moves); !d.Deadline.Equal(time.Date(2026, 12, 19, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("nobody has to look before the time is over; the deadline is %s", d.Deadline)
 	}
+
+	// The last of the days is a whole one, also when the clocks have been put back since.
+	r.Undertaking.InformedOn, r.At = "2026-10-10", time.Date(2026, 11, 7, 23, 59, 59, 0, time.UTC)
+	r.Subjects[0].Events[0].At = r.At
+	expect(t, decide(t, r, moves), hold, policy.ObjectionWindow)
+	r.At = r.At.Add(time.Second)
+	expect(t, decide(t, r, moves), permit)
 }
 
 func TestFreeTextGoesWhenTheClauseSaysSo(t *testing.T) {
@@ -168,6 +175,7 @@ func TestALapsedToolkitWarnsAndThenStops(t *testing.T) {
 		"2026-11-21": permit, // its last day is today
 		"2026-11-20": permit, // with a warning
 		"2026-10-23": permit, // with a warning, 29 days on
+		"2026-10-22": permit, // the last of the thirty days is today
 		"2026-10-21": refuse,
 		"":           refuse,
 	} {
