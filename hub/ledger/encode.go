@@ -381,6 +381,7 @@ func (e *encoder) subjects(ss []Subject) {
 		s := &ss[i]
 		e.element()
 		e.str("commitment", s.Commitment)
+		e.str("consent", s.Consent)
 		strs(e, "consents", s.Consents)
 		strs(e, "facts", s.Facts)
 		strs(e, "items", s.Items)

@@ -34,8 +34,8 @@ const (
 // Leaf is one entry of the disclosure log. It holds pseudonyms, names of items, digests and reasons; never a value of an item,
 // an identifier or free text of a person. FORMAT.md gives its bytes.
 //
-// A decision or release says everything that it depended on, as coarse words, so that it can be made again from the log alone: what a person
-// had said and what people had ruled stand in the leaves before it.
+// A decision says everything that it depended on, as coarse words, so that it can be made again from the log alone: what a person had said and
+// what people had ruled stand in the leaves before it. The release behind one says what its recipient may read (Release).
 //
 // A zero field is an absent one: a pointer to an empty struct reads back as nil. Integers stay within 53 bits.
 type Leaf struct {
@@ -92,6 +92,9 @@ type Actor struct {
 	Role    transfer.StaffRole
 }
 
+// Hub is who acts when nobody asked: the delivery worker, the sweepers.
+var Hub = Actor{Partner: "hub-operator", System: "hub-operator/hub"}
+
 // Agreement is the clause of the version of the agreement that was applied. Digest is that of the version's text.
 type Agreement struct {
 	ID      transfer.AgreementID
@@ -117,6 +120,7 @@ type Subject struct {
 	Items      []string
 	Stripped   []string
 	Consents   []string // ids of the consent events it rests on
+	Consent    string   // what they come to, as policy.SubjectDecision has it; empty where nobody was asked
 }
 
 // Undertaking is the referrer's assertion that it may refer (rule 001-1), without the reference of its evidence.
@@ -290,6 +294,11 @@ type Case struct {
 	Channel    string  // how it came in: "telephone", "post", ...
 	Counts     []Count // what was found, told or removed
 	Kept       []Kept  // what an erasure left
+}
+
+// Erased reports whether a leaf says that its sender has erased the person (Art 17).
+func (l *Leaf) Erased() bool {
+	return l.Kind == KindCase && l.Case != nil && l.Case.Type == "erasure" && l.Case.Step == "erased"
 }
 
 // Count is a number of something: people, transfers, payloads.

@@ -81,7 +81,7 @@ func anyLeaf() *rapid.Generator[*ledger.Leaf] {
 		for range rapid.IntRange(0, 2).Draw(t, "subjects") {
 			l.Subjects = append(l.Subjects, ledger.Subject{Role: transfer.Role(s("role")), Position: rapid.IntRange(0, 9).Draw(t, "position"),
 				Commitment: s("commitment"), Facts: names.Draw(t, "facts"), Noticed: names.Draw(t, "noticed"), Items: names.Draw(t, "items"),
-				Stripped: names.Draw(t, "stripped"), Consents: names.Draw(t, "consents")})
+				Stripped: names.Draw(t, "stripped"), Consents: names.Draw(t, "consents"), Consent: s("consent")})
 		}
 		if rapid.Bool().Draw(t, "consent?") {
 			l.Consent = &ledger.Consent{ID: "k" + s("id"), Commitment: s("commitment"), State: s("state"), Purpose: transfer.Purpose(s("purpose")),

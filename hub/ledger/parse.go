@@ -35,7 +35,7 @@ func Parse(b []byte) (*Leaf, error) {
 	switch {
 	case v != version:
 		return nil, fmt.Errorf("%w: format version %d", ErrEncoding, v)
-	case !l.Kind.known():
+	case !l.Kind.Known():
 		return nil, fmt.Errorf("%w: unknown kind", ErrEncoding)
 	case l.At.IsZero():
 		return nil, fmt.Errorf("%w: no time", ErrEncoding)
@@ -46,7 +46,8 @@ func Parse(b []byte) (*Leaf, error) {
 	return l, nil
 }
 
-func (k Kind) known() bool {
+// Known reports whether there is such a kind.
+func (k Kind) Known() bool {
 	switch k {
 	case KindDecision, KindRelease, KindOutcome, KindRuling, KindConsent, KindRequest, KindDisclosure, KindAgreement, KindSignature,
 		KindPartner, KindQuery, KindCase, KindNotice:
@@ -626,6 +627,8 @@ func (d *decoder) subject() (s Subject) {
 		switch key {
 		case "commitment":
 			s.Commitment = d.str()
+		case "consent":
+			s.Consent = d.str()
 		case "consents":
 			s.Consents = d.strs()
 		case "facts":

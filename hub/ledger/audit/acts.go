@@ -75,8 +75,11 @@ func (s *stories) followed(k key, index int64, l *ledger.Leaf) {
 	s.rulings[k] = r
 }
 
-// unfollowed reports the rulings of which nothing came.
+// unfollowed reports the rulings and the decisions for a release of which nothing came.
 func (s *stories) unfollowed() {
+	if s.weighed != nil {
+		s.unreleased(s.weighed)
+	}
 	open := slices.SortedFunc(maps.Values(s.rulings), func(a, b ruling) int { return cmp.Compare(a.index, b.index) })
 	for _, r := range open {
 		if r.open {

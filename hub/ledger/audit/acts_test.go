@@ -60,6 +60,33 @@ func signed() *ledger.Leaf {
 	}
 }
 
+// step is one of an erasure.
+func step(what string) *ledger.Leaf {
+	l := &ledger.Leaf{
+		Kind: ledger.KindCase, Actor: lead, Sender: "carers-in-hertfordshire",
+		Case: &ledger.Case{Reference: "case-1", Type: "erasure", Step: what, Commitment: "c1", On: "2026-11-20"},
+	}
+	if what == "erased" {
+		l.Case.Kept = []ledger.Kept{{What: "log", Ground: "art17(3)(b)"}}
+	}
+	return l
+}
+
+// notice tells the council, or is its answer.
+func notice(status string) *ledger.Leaf {
+	l := &ledger.Leaf{
+		Kind: ledger.KindNotice, Actor: lead, Sender: "carers-in-hertfordshire", Recipient: "hertfordshire-county-council",
+		Notice: &ledger.Notice{ID: "notice-1", Case: "case-1", Act: "erase", Commitment: "c1", Respond: "2026-12-21", Status: status},
+	}
+	if status != "" {
+		l.Actor.Partner = l.Recipient
+	}
+	if status == "refused" {
+		l.Notice.Reason = "legal-obligation"
+	}
+	return l
+}
+
 func TestWhatPeopleDecideIsInOrder(t *testing.T) {
 	h := newHub(t)
 	h.decide(1, transfer.Hold, transfer.Held).rule(1, "release", transfer.Held).decide(1, transfer.Permit, transfer.Queued, carerItems...).
@@ -74,6 +101,9 @@ func TestWhatPeopleDecideIsInOrder(t *testing.T) {
 	h.decide(7, transfer.Hold, transfer.Held).rule(7, "release", "").exception(7, func(l *ledger.Leaf) { l.Exception = nil }) // on the ruling
 	h.exception(8, func(l *ledger.Leaf) { l.Exception, l.Demand = nil, &ledger.Demand{Instrument: "court-order"} })
 	h.add(told()).add(asked()).add(signed())
+	h.add(step("opened")).add(notice("")).add(notice("received")).add(notice("actioned")).add(step("erased"))
+	h.exception(10, asIs).exception(10, func(l *ledger.Leaf) { l.State = "" })
+	h.add(h.leaves[len(h.leaves)-1].Release("")) // its claim stands in the decision for it
 	r, err := audit.Check(context.Background(), h.commit().log, h.signer.Verifier(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +193,35 @@ func TestWhatPeopleDecideAndEnterCannotBeAnything(t *testing.T) {
 		{"answered perhaps", func(h *hub) { h.add(asked()).last(func(l *ledger.Leaf) { l.Request.Decision = "maybe" }) }, []string{"incomplete 0"}},
 		{"answered without reasons", func(h *hub) { h.add(asked()).last(func(l *ledger.Leaf) { l.Request.Reasons = nil }) }, []string{"incomplete 0"}},
 		{"answered by nobody", func(h *hub) { h.add(asked()).last(func(l *ledger.Leaf) { l.Request.Person = "" }) }, []string{"incomplete 0"}},
+		{"a step of what nobody opened", func(h *hub) { h.add(step("accepted")) }, []string{"order 0"}},
+		{"opened twice", func(h *hub) { h.add(step("opened")).add(step("opened")) }, []string{"order 1"}},
+		{"a step of nobody's case", func(h *hub) { h.add(step("opened")).last(func(l *ledger.Leaf) { l.Sender = "" }) }, []string{"incomplete 0"}},
+		{"a step on no day", func(h *hub) { h.add(step("opened")).last(func(l *ledger.Leaf) { l.Case.On = "" }) }, []string{"incomplete 0"}},
+		{"a step by nobody", func(h *hub) {
+			h.add(step("opened")).add(step("accepted")).last(func(l *ledger.Leaf) { l.Actor.Person = "" })
+		}, []string{"incomplete 1"}},
+		{"erased without a ground for what is kept", func(h *hub) {
+			h.add(step("opened")).add(step("erased")).last(func(l *ledger.Leaf) { l.Case.Kept = nil })
+		}, []string{"incomplete 1"}},
+		{"told of no case", func(h *hub) { h.add(notice("")) }, []string{"order 0"}},
+		{"told twice", func(h *hub) { h.add(step("opened")).add(notice("")).add(notice("")) }, []string{"order 2"}},
+		{"told without a day", func(h *hub) {
+			h.add(step("opened")).add(notice("")).last(func(l *ledger.Leaf) { l.Notice.Respond = "" })
+		}, []string{"incomplete 1"}},
+		{"answered what nobody told", func(h *hub) { h.add(step("opened")).add(notice("received")) }, []string{"order 1"}},
+		{"answered after the end", func(h *hub) {
+			h.add(step("opened")).add(notice("")).add(notice("actioned")).add(notice("received"))
+		}, []string{"state 3"}},
+		{"refused for no reason", func(h *hub) {
+			h.add(step("opened")).add(notice("")).add(notice("refused")).last(func(l *ledger.Leaf) { l.Notice.Reason = "" })
+		}, []string{"incomplete 2"}},
+		{"answered by somebody else", func(h *hub) {
+			h.add(step("opened")).add(notice("")).add(notice("actioned")).last(func(l *ledger.Leaf) { l.Actor.Partner = "pohwer" })
+		}, []string{"state 2"}},
+		{"answered by nobody", func(h *hub) {
+			h.add(step("opened")).add(notice("")).add(notice("actioned")).last(func(l *ledger.Leaf) { l.Actor.Person = "" })
+		}, []string{"incomplete 2"}},
+
 		{"signed nothing", func(h *hub) { h.add(signed()).last(func(l *ledger.Leaf) { l.Agreement.Digest = "" }) }, []string{"incomplete 0"}},
 		{"signed by nobody", func(h *hub) { h.add(signed()).last(func(l *ledger.Leaf) { l.Signature = nil }) }, []string{"incomplete 0"}},
 	} {

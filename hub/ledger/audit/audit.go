@@ -22,10 +22,12 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/mod/sumdb/note"
@@ -44,6 +46,7 @@ import (
 // leaves that were added meanwhile.
 func Check(ctx context.Context, src ledger.Source, v note.Verifier, facts Facts, pinned ...[]byte) (*Report, error) {
 	a := &auditor{src: src, verifier: v, report: &Report{Origin: v.Name()}, stories: newStories()}
+	a.book, _ = facts.(Book)
 	a.stories.report = a.report
 	for _, signed := range pinned {
 		pin, err := ledger.OpenCheckpoint(signed, v)
@@ -52,12 +55,18 @@ func Check(ctx context.Context, src ledger.Source, v note.Verifier, facts Facts,
 		}
 		a.pins = append(a.pins, pin)
 	}
+	slices.SortStableFunc(a.pins, func(x, y ledger.Checkpoint) int { return cmp.Compare(x.Size, y.Size) })
 	size, err := a.upToHead(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("audit log %s: %w", v.Name(), err)
 	}
 	if facts != nil {
 		if err := a.tables(ctx, facts, size); err != nil {
+			return nil, fmt.Errorf("audit log %s: %w", v.Name(), err)
+		}
+	}
+	if a.book != nil {
+		if err := a.book.Close(ctx, a.tree.Size(), a.report); err != nil {
 			return nil, fmt.Errorf("audit log %s: %w", v.Name(), err)
 		}
 	}
@@ -74,6 +83,7 @@ type auditor struct {
 	report   *Report
 	pins     []ledger.Checkpoint
 	stories  *stories
+	book     Book // or nil
 
 	tree ledger.Frontier // from the leaves
 	evidence
@@ -171,12 +181,27 @@ func (a *auditor) walk(ctx context.Context, size int64) error {
 			}
 			at += n
 		}
+		if err := a.show(ctx, from, records[:len(leaves)]); err != nil {
+			return err
+		}
 		if from+int64(len(leaves)) < to {
 			a.report.problem(Truncated, from+int64(len(leaves)), "", "%d leaves are missing at the end", size-from-int64(len(leaves)))
 			return nil
 		}
 	}
 	return nil
+}
+
+// show lets the book see what was read.
+func (a *auditor) show(ctx context.Context, first int64, records []record) error {
+	if a.book == nil {
+		return nil
+	}
+	leaves := make([]*ledger.Leaf, len(records))
+	for i := range records {
+		leaves[i] = records[i].leaf
+	}
+	return a.book.Leaves(ctx, first, leaves, a.report)
 }
 
 // examine hashes and parses leaves on as many processors as there are.

@@ -23,6 +23,8 @@ type evidence struct {
 	bad map[tileKey]bool
 	// hole says that a leaf was missing whose hash no tile remembers: the root cannot be computed.
 	hole bool
+	// pinned is how many of the pinned checkpoints, the smallest first, have been compared.
+	pinned int
 	// unlike are the pinned checkpoints that neither tree had as its root when it had their size.
 	unlike []ledger.Checkpoint
 }
@@ -133,7 +135,8 @@ func (a *auditor) push(hash tlog.Hash, stored []byte, entry int) error {
 		}
 		a.other.Append(hash, func(ledger.Tile) {})
 	}
-	for _, pin := range a.pins {
+	for ; a.pinned < len(a.pins) && a.pins[a.pinned].Size <= a.tree.Size(); a.pinned++ {
+		pin := a.pins[a.pinned]
 		if pin.Size == a.tree.Size() && pin.Root != a.tree.Root() && (a.other == nil || pin.Root != a.other.Root()) {
 			a.unlike = append(a.unlike, pin)
 		}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"referralhub/hub/ledger"
 	"referralhub/hub/transfer"
 )
 
@@ -22,8 +24,19 @@ type Row struct {
 	ID           transfer.TransferID
 	State        transfer.State
 	DecisionLeaf int64
-	ReleaseLeaf  int64 // -1 before the first release
-	Payload      bool  // the tables hold a payload for it
+	ReleaseLeaf  int64     // -1 before the first release
+	Payload      bool      // the tables hold a payload for it
+	Updated      time.Time // when it became what it is; zero when that is not to be looked at
+}
+
+// Book is facts that are compared with the leaves as they go by: what else the tables hold. All of it must be of one moment, and that of the
+// log's head.
+type Book interface {
+	Facts
+	// Leaves takes the next leaves of the log, in order. One that is missing or cannot be read is nil.
+	Leaves(ctx context.Context, first int64, leaves []*ledger.Leaf, r *Report) error
+	// Close takes the size of the log, once all of it has gone by.
+	Close(ctx context.Context, size int64, r *Report) error
 }
 
 // tables compares every row with the leaves up to size, and those that are ahead of them with the leaves added since.
@@ -65,13 +78,13 @@ func (a *auditor) tables(ctx context.Context, facts Facts, size int64) error {
 		if !known {
 			st = story{decision: -1, release: -1}
 		}
-		a.report.problem(Table, row.DecisionLeaf, row.ID, "%s", s.disagreement(row, st))
+		a.report.problem(Table, row.DecisionLeaf, row.ID, "transfers: %s", s.disagreement(row, st))
 	}
 	s.orphans(a, size)
 	return nil
 }
 
-// orphans warns of transfers that the log knows and the tables do not.
+// orphans reports transfers that the log knows and the tables do not.
 func (s *stories) orphans(a *auditor, size int64) {
 	n, first := 0, int64(0)
 	for _, st := range s.byTransfer {
@@ -83,7 +96,7 @@ func (s *stories) orphans(a *auditor, size int64) {
 		}
 	}
 	if n > 0 {
-		a.report.warn(Table, first, "", "the tables have no row for %d transfers of the log; this is the first", n)
+		a.report.problem(Table, first, "", "transfers: there is no row for %d transfers of the log; this is the first", n)
 	}
 }
 
@@ -92,12 +105,12 @@ func (a *auditor) payload(row Row) {
 	switch row.State {
 	case transfer.Queued, transfer.Held, transfer.Released:
 		if !row.Payload {
-			a.report.problem(Payload, row.DecisionLeaf, row.ID, "a transfer that is %s has lost its payload", row.State)
+			a.report.problem(Payload, row.DecisionLeaf, row.ID, "payloads: a transfer that is %s has lost its payload", row.State)
 		}
 	case transfer.Undeliverable: // kept until a person has looked, or it expires
 	default:
 		if row.Payload {
-			a.report.problem(Payload, row.DecisionLeaf, row.ID, "a transfer that is %s still has its payload", row.State)
+			a.report.problem(Payload, row.DecisionLeaf, row.ID, "payloads: a transfer that is %s still has its payload", row.State)
 		}
 	}
 }
@@ -116,6 +129,8 @@ func (s *stories) disagreement(row Row, st story) string {
 		return fmt.Sprintf("the row says that leaf %d released it last; in the log it is leaf %d", row.ReleaseLeaf, st.release)
 	case row.State != state:
 		return fmt.Sprintf("the row says %s; the last leaf says %s", row.State, orNothing(state))
+	case !row.Updated.IsZero() && row.Updated.UnixMicro() != st.moved:
+		return fmt.Sprintf("the row says that it became so at %s; in the log it was at %s", row.Updated.Format(time.RFC3339Nano), time.UnixMicro(st.moved).UTC().Format(time.RFC3339Nano))
 	}
 	return ""
 }

@@ -73,6 +73,14 @@ type Report struct {
 // OK reports whether nothing is wrong. Warnings are for a person to look at.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
+// Row reports a row of a table that is not as the leaf at index, or -1, has it; key names the row.
+func (r *Report) Row(table, key string, index int64, id transfer.TransferID, format string, args ...any) {
+	r.problem(Table, index, id, "%s %s: %s", table, key, fmt.Sprintf(format, args...))
+}
+
+// Warn notes what a person should know about the audit itself.
+func (r *Report) Warn(format string, args ...any) { r.warn(Table, -1, "", format, args...) }
+
 func (r *Report) problem(c Class, index int64, id transfer.TransferID, format string, args ...any) {
 	if len(r.Problems) == MaxProblems {
 		r.Omitted++

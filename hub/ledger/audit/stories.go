@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -29,6 +30,11 @@ type stories struct {
 
 	rulings  map[key]ruling // few: what people ruled about holds
 	excepted map[key]bool   // few: what was once permitted as an exception
+	cases    map[key]bool   // that were opened
+	notices  map[key]told   // how far each has come
+
+	weighed *weighed // the leaf before this one, where it is a decision for a release
+	split   bool     // a release rested on such a decision: all that follow must
 
 	// watch holds the rows that are ahead of the leaves; seen is called after each leaf of one of them.
 	watch map[key]Row
@@ -48,8 +54,9 @@ type story struct {
 	release  int64 // index of the last release
 	grant    int32 // what the first decision permitted; 0 when it was a hold or a refusal
 	state    uint8
-	permits  bool // the last decision
-	row      bool // the tables have it
+	permits  bool  // the last decision
+	row      bool  // the tables have it
+	moved    int64 // when it became what it is, in microseconds
 }
 
 // grant is the items that may go, by person.
@@ -63,12 +70,23 @@ type person struct {
 func newStories() *stories {
 	return &stories{
 		byTransfer: map[key]story{}, ids: map[string]int{}, states: []transfer.State{""}, grants: make([]grant, 1), grantOf: map[string]int{},
-		rulings: map[key]ruling{}, excepted: map[key]bool{},
+		rulings: map[key]ruling{}, excepted: map[key]bool{}, cases: map[key]bool{}, notices: map[key]told{},
 	}
+}
+
+// weighed is a decision for a release.
+type weighed struct {
+	index int64
+	leaf  *ledger.Leaf
 }
 
 // leaf takes the next leaf.
 func (s *stories) leaf(index int64, l *ledger.Leaf) {
+	rest := s.weighed
+	if s.weighed = nil; rest != nil && !l.RestsOn(rest.leaf) {
+		s.unreleased(rest)
+		rest = nil
+	}
 	if back := s.latest.Sub(l.At); back > ClockStep {
 		s.report.warn(Time, index, l.Transfer, "it is %s older than a leaf before it", back.Round(time.Millisecond))
 	}
@@ -77,6 +95,12 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 	}
 	switch l.Kind {
 	case ledger.KindDecision, ledger.KindRelease, ledger.KindOutcome, ledger.KindRuling:
+	case ledger.KindCase:
+		s.stepped(index, l)
+		return
+	case ledger.KindNotice:
+		s.notified(index, l)
+		return
 	default:
 		s.entered(index, l)
 		return
@@ -90,15 +114,19 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 	if !known {
 		st = story{decision: -1, release: -1}
 	}
+	was := st.state
 	switch l.Kind {
 	case ledger.KindDecision:
 		s.decision(k, &st, index, l)
 	case ledger.KindRelease:
-		s.release(k, &st, index, l)
+		s.release(k, &st, index, l, rest)
 	case ledger.KindOutcome:
 		s.outcome(k, &st, index, l)
 	case ledger.KindRuling:
 		s.ruling(k, &st, index, l)
+	}
+	if st.state != was || l.Kind == ledger.KindRelease {
+		st.moved = l.At.UnixMicro()
 	}
 	s.byTransfer[k] = st
 	if row, ok := s.watch[k]; ok && s.disagreement(row, st) == "" {
@@ -107,6 +135,12 @@ func (s *stories) leaf(index int64, l *ledger.Leaf) {
 }
 
 func (s *stories) decision(k key, st *story, index int64, l *ledger.Leaf) {
+	if st.decision >= 0 && l.ForRelease() && l.Outcome.Permits() {
+		s.weighed, st.permits = &weighed{index, l}, true
+		s.followed(k, index, l)
+		s.exception(k, index, l)
+		return
+	}
 	next, was := l.State, s.states[st.state]
 	agree := false
 	switch {
@@ -144,9 +178,22 @@ func (s *stories) decision(k key, st *story, index int64, l *ledger.Leaf) {
 	s.move(st, next)
 }
 
-func (s *stories) release(k key, st *story, index int64, l *ledger.Leaf) {
+// unreleased reports a decision for a release that was not made.
+func (s *stories) unreleased(w *weighed) {
+	s.report.problem(Order, w.index, w.leaf.Transfer, "it was decided for a release, and the leaf behind it is not that release")
+}
+
+// release takes a release and the decision that it rests on; nil where it holds what was weighed itself.
+func (s *stories) release(k key, st *story, index int64, l *ledger.Leaf, rest *weighed) {
 	s.releases++
 	was := s.states[st.state]
+	switch {
+	case rest != nil && !bytes.Equal(l.AppendTo(nil), rest.leaf.Release(l.Payload).AppendTo(nil)):
+		s.report.problem(Release, index, l.Transfer, "it does not say what leaf %d permits, or more of it than its recipient may read", rest.index)
+	case rest == nil && s.split:
+		s.report.problem(Order, index, l.Transfer, "a release without a decision of its own directly before it")
+	}
+	s.split = s.split || rest != nil
 	switch {
 	case st.decision < 0:
 		s.report.problem(Order, index, l.Transfer, "a release without a decision before it")
@@ -168,7 +215,9 @@ func (s *stories) release(k key, st *story, index int64, l *ledger.Leaf) {
 			s.report.problem(Release, index, l.Transfer, "it holds what leaf %d did not permit: %s", st.decision, strings.Join(more, ", "))
 		}
 	}
-	s.exception(k, index, l)
+	if rest == nil {
+		s.exception(k, index, l)
+	}
 	st.release = index
 	s.move(st, transfer.Released)
 }
