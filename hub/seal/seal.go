@@ -7,7 +7,7 @@
 //
 // What holds:
 //
-//   - A sealed payload opens under its own transfer id and no other.
+//   - A sealed payload opens under its own transfer id and nonce and no other.
 //   - Nothing of a payload but its length can be read from a Sealed.
 //   - Identifier hashes and pseudonyms come from a secret of their own. It MUST NOT change: with another one the hub would know
 //     nobody any more, so consent withdrawn would stand again. Keys for sealing rotate; this secret does not.
@@ -36,6 +36,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -69,9 +70,9 @@ type Config struct {
 
 // Sealer seals payloads with a key for each transfer and turns identifiers into keyed hashes. Safe for concurrent use.
 type Sealer struct {
-	cfg         Config
-	wrapping    atomic.Pointer[wrapping]
-	identifiers []byte // HMAC-SHA256 key
+	cfg      Config
+	wrapping atomic.Pointer[wrapping]
+	hashes   sync.Pool // of hash.Hash: HMAC-SHA256 under the secret of identifiers, which takes half as long when it is used again
 }
 
 // wrapping is the key-encryption keyset in force, and the file that it was read from.
@@ -106,7 +107,8 @@ func Open(cfg Config) (*Sealer, error) {
 	if !ok {
 		return nil, fmt.Errorf("open identifier secret: %s: it is not an HMAC secret; the two key files may have been swapped", cfg.identifierFile())
 	}
-	s.identifiers = key.KeyBytes().Data(insecuresecretdataaccess.Token{})
+	secret := key.KeyBytes().Data(insecuresecretdataaccess.Token{})
+	s.hashes.New = func() any { return hmac.New(sha256.New, secret) }
 	return s, nil
 }
 
@@ -146,8 +148,9 @@ func (s *Sealer) Reload() (changed bool, err error) {
 // KeyID is the id of the key-encryption key in use.
 func (s *Sealer) KeyID() uint32 { return s.wrapping.Load().primary }
 
-// Seal encrypts a payload under a key of its own that opens only for this transfer.
-func (s *Sealer) Seal(id transfer.TransferID, plaintext []byte) (Sealed, error) {
+// Seal encrypts a payload under a key of its own that opens only for this transfer, and with this nonce of Digest: who changes the one at rest
+// is found out.
+func (s *Sealer) Seal(id transfer.TransferID, nonce [32]byte, plaintext []byte) (Sealed, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	defer clear(key)
@@ -159,11 +162,11 @@ func (s *Sealer) Seal(id transfer.TransferID, plaintext []byte) (Sealed, error) 
 	if err != nil {
 		return Sealed{}, fmt.Errorf("wrap payload key of %s: %w", id, err)
 	}
-	return Sealed{Ciphertext: payload.Seal(nil, nil, plaintext, []byte(id)), WrappedKey: wrapped}, nil
+	return Sealed{Ciphertext: payload.Seal(nil, nil, plaintext, payloadContext(id, nonce)), WrappedKey: wrapped}, nil
 }
 
 // Open gives the payload back. It is ErrErased when the wrapped key is gone and ErrUnreadable when the payload does not open.
-func (s *Sealer) Open(id transfer.TransferID, sealed Sealed) ([]byte, error) {
+func (s *Sealer) Open(id transfer.TransferID, nonce [32]byte, sealed Sealed) ([]byte, error) {
 	if len(sealed.WrappedKey) == 0 {
 		return nil, fmt.Errorf("open payload of %s: %w", id, ErrErased)
 	}
@@ -176,11 +179,18 @@ func (s *Sealer) Open(id transfer.TransferID, sealed Sealed) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open payload of %s: %w", id, ErrUnreadable)
 	}
-	plaintext, err := payload.Open(nil, nil, sealed.Ciphertext, []byte(id))
+	plaintext, err := payload.Open(nil, nil, sealed.Ciphertext, payloadContext(id, nonce))
 	if err != nil {
 		return nil, fmt.Errorf("open payload of %s: %w", id, ErrUnreadable)
 	}
 	return plaintext, nil
+}
+
+// Opens reports whether a payload opens, and gives nothing of it.
+func (s *Sealer) Opens(id transfer.TransferID, nonce [32]byte, sealed Sealed) error {
+	plain, err := s.Open(id, nonce, sealed)
+	clear(plain)
+	return err
 }
 
 // payloadCipher is the standard library's AES-GCM: tink's envelope gives one blob in which the wrapped key cannot be destroyed
@@ -191,6 +201,10 @@ func payloadCipher(key []byte) (cipher.AEAD, error) {
 		return nil, err
 	}
 	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func payloadContext(id transfer.TransferID, nonce [32]byte) []byte {
+	return append(nonce[:], id...)
 }
 
 func wrapContext(id transfer.TransferID) []byte {

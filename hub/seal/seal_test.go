@@ -25,6 +25,9 @@ const (
 	second = transfer.TransferID("01957000-0000-7000-8000-000000000002")
 )
 
+// nonce is that of every payload here.
+var nonce = [32]byte{9}
+
 var referral = []byte(`{"carer":{"name":{"family":"Quillfeather"},"address":"The Refuge, 14 Nowhere Lane","nhs_number":"9990000018"}}`)
 
 func keyFile(t testing.TB) string { return filepath.Join(t.TempDir(), "keys", "seal.json") }
@@ -40,7 +43,7 @@ func open(t testing.TB, cfg seal.Config) *seal.Sealer {
 
 func sealed(t testing.TB, s *seal.Sealer, id transfer.TransferID) seal.Sealed {
 	t.Helper()
-	out, err := s.Seal(id, referral)
+	out, err := s.Seal(id, nonce, referral)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func sealed(t testing.TB, s *seal.Sealer, id transfer.TransferID) seal.Sealed {
 }
 
 func opens(s *seal.Sealer, id transfer.TransferID, payload seal.Sealed) bool {
-	plain, err := s.Open(id, payload)
+	plain, err := s.Open(id, nonce, payload)
 	return err == nil && bytes.Equal(plain, referral)
 }
 
@@ -67,9 +70,12 @@ func TestAPayloadOpensForItsTransferAlone(t *testing.T) {
 		"a key cut short":                {Ciphertext: one.Ciphertext, WrappedKey: one.WrappedKey[:8]},
 		"the payload in place of a key ": {Ciphertext: one.Ciphertext, WrappedKey: one.Ciphertext},
 	} {
-		if _, err := s.Open(first, wrong); !errors.Is(err, seal.ErrUnreadable) {
+		if _, err := s.Open(first, nonce, wrong); !errors.Is(err, seal.ErrUnreadable) {
 			t.Errorf("%s: expected ErrUnreadable, got %v", name, err)
 		}
+	}
+	if _, err := s.Open(first, [32]byte{1}, one); !errors.Is(err, seal.ErrUnreadable) {
+		t.Errorf("with another nonce: expected ErrUnreadable, got %v", err)
 	}
 }
 
@@ -77,12 +83,12 @@ func TestDestroyingTheWrappedKeyErases(t *testing.T) {
 	s := open(t, seal.Config{KeyFile: keyFile(t)})
 	payload := sealed(t, s, first)
 	payload.WrappedKey = nil
-	if _, err := s.Open(first, payload); !errors.Is(err, seal.ErrErased) {
+	if _, err := s.Open(first, nonce, payload); !errors.Is(err, seal.ErrErased) {
 		t.Errorf("expected ErrErased, got %v", err)
 	}
 	// Whoever has the key file and the ciphertext, but not the wrapped key, has nothing: sealing again wraps another key.
 	payload.WrappedKey = sealed(t, s, first).WrappedKey
-	if _, err := s.Open(first, payload); !errors.Is(err, seal.ErrUnreadable) {
+	if _, err := s.Open(first, nonce, payload); !errors.Is(err, seal.ErrUnreadable) {
 		t.Errorf("expected ErrUnreadable, got %v", err)
 	}
 }
@@ -111,16 +117,16 @@ func TestAnyPayloadComesBackAndNoAlteredOne(t *testing.T) {
 	s := open(t, seal.Config{KeyFile: keyFile(t)})
 	rapid.Check(t, func(t *rapid.T) {
 		plain := rapid.SliceOf(rapid.Byte()).Draw(t, "payload")
-		payload, err := s.Seal(first, plain)
+		payload, err := s.Seal(first, nonce, plain)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := s.Open(first, payload); err != nil || !bytes.Equal(back, plain) {
+		if back, err := s.Open(first, nonce, payload); err != nil || !bytes.Equal(back, plain) {
 			t.Fatalf("came back as %x, %v", back, err)
 		}
 		part := rapid.SampledFrom([][]byte{payload.Ciphertext, payload.WrappedKey}).Draw(t, "part")
 		part[rapid.IntRange(0, len(part)-1).Draw(t, "at")] ^= rapid.Byte().Filter(func(b byte) bool { return b != 0 }).Draw(t, "flip")
-		if _, err := s.Open(first, payload); !errors.Is(err, seal.ErrUnreadable) {
+		if _, err := s.Open(first, nonce, payload); !errors.Is(err, seal.ErrUnreadable) {
 			t.Fatalf("an altered payload: %v", err)
 		}
 	})
@@ -539,13 +545,13 @@ func TestACommitmentNeedsItsSalt(t *testing.T) {
 func BenchmarkSealer(b *testing.B) {
 	s := open(b, seal.Config{KeyFile: keyFile(b)})
 	payload := bytes.Repeat([]byte("x"), 3<<10)
-	at, err := s.Seal(first, payload)
+	at, err := s.Seal(first, nonce, payload)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for name, op := range map[string]func() error{
-		"Seal":           func() error { _, err := s.Seal(first, payload); return err },
-		"Open":           func() error { _, err := s.Open(first, at); return err },
+		"Seal":           func() error { _, err := s.Seal(first, nonce, payload); return err },
+		"Open":           func() error { _, err := s.Open(first, nonce, at); return err },
 		"IdentifierHash": func() error { s.IdentifierHash("nhs-number", "", "999 000 0018"); return nil },
 		"Digest":         func() error { seal.Digest([32]byte{}, payload); return nil },
 	} {

@@ -55,12 +55,14 @@ type Transfer struct {
 	Log           string    // origin of the log that holds its leaves
 	DecisionLeaf  int64
 	ReleaseLeaf   int64 // -1 before the first release
+	MAC           []byte
 }
 
 // Subject is a person: a random id, and the salt that makes leaves linkable until it is destroyed.
 type Subject struct {
 	ID   transfer.SubjectID
 	Salt [32]byte
+	MAC  []byte // over its identifiers too
 }
 
 // TransferSubject joins a transfer to a person in it.
@@ -84,6 +86,15 @@ type Consent struct {
 	RecordedBy transfer.PartnerID
 	At         time.Time
 	Body       []byte
+	Log        string // of the leaf that records it
+	Leaf       int64
+	MAC        []byte
+}
+
+// Said is what one partner recorded that a person said.
+type Said struct {
+	Subject    transfer.SubjectID
+	RecordedBy transfer.PartnerID
 }
 
 // Payload is the sealed dataset of a transfer.
@@ -145,6 +156,9 @@ type Ruling struct {
 	Transfer transfer.TransferID
 	At       time.Time
 	Body     []byte
+	Log      string // of its leaf
+	Leaf     int64
+	MAC      []byte
 }
 
 // Request is a one-off request without an agreement; Body is the exchange's.
@@ -153,6 +167,9 @@ type Request struct {
 	Partner   transfer.PartnerID // of whom it is made
 	State     string             // "open", and then what was decided
 	Body      []byte
+	Log       string // of its newest leaf
+	Leaf      int64
+	MAC       []byte
 }
 
 // Entry is what was entered by hand: under which id, as which bytes, and what came of it.
@@ -162,6 +179,7 @@ type Entry struct {
 	Answer string
 	Log    string
 	Leaf   int64
+	MAC    []byte
 }
 
 // AgreementAct is what somebody did about a version of an agreement, or a party's signature under it; Body is the exchange's.
@@ -172,6 +190,87 @@ type AgreementAct struct {
 	Body      []byte
 	Log       string
 	Leaf      int64
+	MAC       []byte
+}
+
+// Shape is what a leaf says besides who and when; many leaves have the same. A shape that is there already stays as it is.
+type Shape struct {
+	ID    int64 // never 0
+	Body  []byte
+	First LeafRef // the first leaf that has it; its log must be there when the shape is written
+}
+
+// Case is a rights request, a complaint, an incident or a legal hold under way; Body is the JSON of package rights.
+type Case struct {
+	Reference string
+	Type      string
+	Partner   transfer.PartnerID // whose case it is
+	Subject   transfer.SubjectID // whom it is about; empty when that is nobody in particular
+	State     string
+	Opened    time.Time
+	Due       time.Time // zero when nothing is
+	Closed    time.Time // zero until then
+	Version   int64     // from 1
+	Body      []byte
+	Log       string // of its newest leaf
+	Leaf      int64
+	MAC       []byte
+}
+
+// Notice is what a recipient is told about what it was given, and its answer; Body is the JSON of package rights.
+type Notice struct {
+	ID        string
+	Case      string
+	Sender    transfer.PartnerID
+	Recipient transfer.PartnerID
+	State     string
+	Due       time.Time // zero when nothing is
+	Version   int64     // from 1
+	Body      []byte
+	Log       string // of its newest leaf
+	Leaf      int64
+	MAC       []byte
+}
+
+// CaseQuery asks for a page of cases, by reference. Empty fields mean any.
+type CaseQuery struct {
+	Reference    string
+	Partner      transfer.PartnerID
+	Type         string
+	State        string
+	Subject      transfer.SubjectID
+	DueBefore    time.Time // those that have something due, and before this
+	ClosedBefore time.Time // those that are closed, and were before this
+	After        string    // the last reference of the page before
+	Limit        int
+}
+
+// NoticeQuery asks for a page of notices, by id. Empty fields mean any.
+type NoticeQuery struct {
+	ID                string
+	Sender, Recipient transfer.PartnerID
+	Case              string
+	State             string
+	DueBefore         time.Time
+	After             string
+	Limit             int
+}
+
+// Checkpoint is a signed checkpoint that was published.
+type Checkpoint struct {
+	Log  string // origin
+	Size int64
+	At   time.Time
+	Note []byte
+}
+
+// Cosignature is what a witness put under a published checkpoint.
+type Cosignature struct {
+	Log     string
+	Size    int64
+	Witness string
+	At      time.Time
+	Line    []byte
 }
 
 // Insertions are the new rows of one commit. Work replaces what the queue has about the transfer.
@@ -188,6 +287,9 @@ type Insertions struct {
 	Requests         []Request
 	Entries          []Entry
 	AgreementActs    []AgreementAct
+	Shapes           []Shape
+	Cases            []Case
+	Notices          []Notice
 }
 
 // Change moves a transfer on. The store applies it only if the transfer is still in state From.
@@ -214,7 +316,10 @@ type Wanted struct {
 	Payloads    []transfer.TransferID
 	Requests    []string // locked
 	Entries     [][32]byte
-	ActsAfter   int64 // agreement acts later than this
+	ActsAfter   int64    // agreement acts later than this
+	Cases       []string // locked
+	Notices     []string // locked
+	NoticesOf   []string // cases whose notices are wanted
 }
 
 // Loaded is the answer to Wanted. What is not there is left out.
@@ -228,12 +333,14 @@ type Loaded struct {
 	Requests    []Request         // by reference
 	Entries     []Entry
 	Acts        []AgreementAct // by Seq
+	Cases       []Case         // by reference
+	Notices     []Notice       // by id, each once
 }
 
 // Tx is one transaction. Every method takes a batch, so that a group of requests costs a fixed number of statements.
 type Tx interface {
-	// Load answers what a group depends on, in one round trip. It keeps anybody else from changing the transfers and requests until
-	// the commit.
+	// Load answers what a group depends on, in one round trip. It keeps anybody else from changing the transfers, requests, cases
+	// and notices until the commit.
 	Load(ctx context.Context, want *Wanted) (*Loaded, error)
 	// LoadPeople locks people, first the exclusive ones, and then reads their consents, in one round trip. A release holds people
 	// shared and a consent event exclusively, so that a withdrawal and a release of the same person are one after the other on every
@@ -250,12 +357,29 @@ type Tx interface {
 	WorkDone(ctx context.Context, done []WorkKey, now time.Time) error
 	// DecideRequests gives requests another state and body; ErrConflict when one is not open any more.
 	DecideRequests(ctx context.Context, requests []Request) error
+	// RemarkPeople gives people another MAC, when they have been given more identifiers. They must have been locked exclusively.
+	RemarkPeople(ctx context.Context, people []Subject) error
 	// OutboxDone forgets, OutboxDefer changes when a transfer is tried next.
 	OutboxDone(ctx context.Context, ids []transfer.TransferID) error
 	OutboxDefer(ctx context.Context, rows []Outbox) error
-	// AppendLog writes a batch of leaves; transfers[i] is the transfer that Leaves[i] is about, or empty. ErrConflict when the
-	// log's head is not at b.First: somebody else writes to this log.
-	AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error
+	// UpdateCases and UpdateNotices put rows in place of those of the version before; ErrConflict when another version is stored.
+	UpdateCases(ctx context.Context, cases []Case) error
+	UpdateNotices(ctx context.Context, notices []Notice) error
+	// ErasePeople deletes people with their salts, their identifiers, their consents and their places in transfers, and takes them out of
+	// cases. Nothing is left that links a leaf to them. Doing it twice is no error.
+	ErasePeople(ctx context.Context, subjects []transfer.SubjectID) error
+	// ForgetSaid deletes what partners recorded that people said. Doing it twice is no error.
+	ForgetSaid(ctx context.Context, said []Said) error
+	// DeleteCases deletes cases with their notices, and DeleteRequests one-off requests, because their time is over.
+	DeleteCases(ctx context.Context, references []string) error
+	DeleteRequests(ctx context.Context, references []string) error
+	// AppendLog writes a batch of leaves; about[i] says what Leaves[i] is about. ErrConflict when the log's head is not at b.First:
+	// somebody else writes to this log.
+	AppendLog(ctx context.Context, origin string, b *ledger.Batch, about []LeafAbout) error
+	// PublishCheckpoint keeps a checkpoint of a log that is there, and Cosign what witnesses put under some. What is there already
+	// stays as it is, and is no error.
+	PublishCheckpoint(ctx context.Context, c Checkpoint) error
+	Cosign(ctx context.Context, lines []Cosignature) error
 	// SpendAssertion remembers a client assertion; ErrConflict when it was spent before. Forgets those past their expiry.
 	SpendAssertion(ctx context.Context, digest [32]byte, until, now time.Time) error
 }
@@ -265,6 +389,8 @@ type Store interface {
 	// InTx runs f in a transaction and commits it. Serialisation and lock failures are retried; f must have no other effect.
 	// An error from the commit itself leaves it unknown whether the commit happened.
 	InTx(ctx context.Context, f func(Tx) error) error
+	// Snapshot reads all of one moment.
+	Snapshot(ctx context.Context, f func(Snapshot) error) error
 
 	Transfer(ctx context.Context, id transfer.TransferID) (Transfer, error)
 	Transfers(ctx context.Context, ids []transfer.TransferID) ([]Transfer, error)
@@ -282,6 +408,8 @@ type Store interface {
 	Subjects(ctx context.Context, ids []transfer.SubjectID) ([]Subject, error)
 	TransfersOf(ctx context.Context, subjects []transfer.SubjectID, states []transfer.State) ([]transfer.TransferID, error)
 	Consents(ctx context.Context, subjects []transfer.SubjectID) ([]Consent, error)
+	// IdlePeople lists people with whom nothing has happened since an instant, no transfer and no consent event, by id after a cursor.
+	IdlePeople(ctx context.Context, since time.Time, after transfer.SubjectID, limit int) ([]transfer.SubjectID, error)
 	// Expired lists transfers whose payload is past its time.
 	Expired(ctx context.Context, now time.Time, limit int) ([]Transfer, error)
 	// Due lists outbox rows to publish again.
@@ -292,6 +420,25 @@ type Store interface {
 	Origins(ctx context.Context) ([]string, error)
 	// LeavesOf gives the indexes of the leaves about transfers, by log.
 	LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]LeafRef, error)
+	// LeafBodies reads the leaves that refs point at, in their order; ledger.ErrAbsent when one is missing.
+	LeafBodies(ctx context.Context, refs []LeafRef) ([][]byte, error)
+	// Shapes lists the shapes that leaves ever had, by id. EachShape visits them, for a log of which no two leaves are alike, and stops with
+	// visit's error.
+	Shapes(ctx context.Context) ([]Shape, error)
+	EachShape(ctx context.Context, visit func(id int64, body []byte) error) error
+	// LeavesByShape lists the leaves of one log that have one of some shapes, by index.
+	LeavesByShape(ctx context.Context, q ShapeQuery) ([]LeafRef, error)
+	// ShapeUse counts the leaves from index from to index to (excluded) of a log by shape, for the shapes that are used there, by id.
+	ShapeUse(ctx context.Context, log string, from, to int64) ([]ShapeUse, error)
+
+	Cases(ctx context.Context, q CaseQuery) ([]Case, error)
+	Notices(ctx context.Context, q NoticeQuery) ([]Notice, error)
+	// Checkpoints lists the published checkpoints of a log that are smaller than below (any when 0), newest first.
+	Checkpoints(ctx context.Context, log string, below int64, limit int) ([]Checkpoint, error)
+	// Cosignatures lists what witnesses put under the checkpoint of that size, by witness.
+	Cosignatures(ctx context.Context, log string, size int64) ([]Cosignature, error)
+	// CosignaturesFrom lists what witnesses put under checkpoints of size leaves and more, the largest first, and of one checkpoint by witness, backwards.
+	CosignaturesFrom(ctx context.Context, log string, size int64, limit int) ([]Cosignature, error)
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -300,5 +447,26 @@ type Store interface {
 type LeafRef struct {
 	Origin   string
 	Index    int64
+	Transfer transfer.TransferID // what it is filed under
+}
+
+// LeafAbout is by what a leaf is found: the transfer or the person that it is filed under, or empty; and its shape, or 0.
+type LeafAbout struct {
 	Transfer transfer.TransferID
+	Shape    int64
+}
+
+// ShapeQuery asks for the leaves of a log that have one of some shapes.
+type ShapeQuery struct {
+	Log        string
+	Shapes     []int64
+	From, To   int64 // indexes; To is excluded
+	Descending bool  // the newest first
+	Limit      int
+}
+
+// ShapeUse is how often a shape was used in a span of a log, and by which leaves first and last.
+type ShapeUse struct {
+	Shape, N    int64
+	First, Last int64 // indexes
 }

@@ -137,6 +137,16 @@ func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) ([]sqlstore.Stmt
 	return nil
 }
 
+// Snapshot reads at REPEATABLE READ: what the first statement sees, all see.
+func (d *db) Snapshot(ctx context.Context, f func(sqlstore.Asker) error) error {
+	tx, err := d.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return translate(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	return f(querier{conn: tx})
+}
+
 func (d *db) Ping(ctx context.Context) error { return translate(d.pool.Ping(ctx)) }
 
 func (d *db) Close() error {

@@ -170,6 +170,22 @@ func (d *db) InTx(ctx context.Context, f func(sqlstore.Querier) ([]sqlstore.Stmt
 	return nil
 }
 
+// Snapshot reads in one transaction, on a connection of its own.
+func (d *db) Snapshot(ctx context.Context, f func(sqlstore.Asker) error) error {
+	conn, err := d.readers.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	q := querier{&prepared{on: conn, stmts: map[form]*sql.Stmt{}}}
+	defer q.prepared.close() //nolint:errcheck // nothing was written
+	if err := q.Exec(ctx, sqlstore.Stmt{SQL: "BEGIN"}); err != nil {
+		return err
+	}
+	defer q.Exec(context.WithoutCancel(ctx), rollback) //nolint:errcheck // nothing was written
+	return f(q)
+}
+
 func (d *db) Ping(ctx context.Context) error {
 	return d.Query(ctx, sqlstore.Stmt{SQL: "SELECT 1"}, func(row sqlstore.Row) error {
 		var n int

@@ -71,10 +71,9 @@ func (r *run) take(s step, group int, counts bool) {
 				ID: string(t.ID), Subject: rows.Subjects[2*i].ID, RecordedBy: t.Sender, At: t.CreatedAt, Body: make([]byte, 600),
 			})
 		}
-		batch, _ := leaves(r.size, s.leaves*len(rows.Transfers), s.size)
-		var about []transfer.TransferID
-		for range s.leaves {
-			about = append(about, ids(rows.Transfers)...)
+		batch, about := leaves(r.size, s.leaves*len(rows.Transfers), s.size)
+		for i := range about {
+			about[i].Transfer = rows.Transfers[i%len(rows.Transfers)].ID
 		}
 		if counts {
 			r.b.StartTimer()

@@ -89,7 +89,7 @@ func logGrows(_ *testing.T, d *desk) {
 	add := func(log string, first int64, n int) error {
 		batch, about := leaves(first, n, 30)
 		if n > 0 {
-			about[0] = ""
+			about[0].Transfer = ""
 		}
 		return d.InTx(ctx, func(tx store.Tx) error { return tx.AppendLog(ctx, log, batch, about) })
 	}

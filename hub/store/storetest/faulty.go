@@ -25,12 +25,13 @@ const (
 	OpOutbox         Op = "outbox"
 	OpAppendLog      Op = "append log"
 	OpSpendAssertion Op = "spend assertion"
+	OpErase          Op = "erase"
 	OpCommit         Op = "commit"
 )
 
 // Ops lists every operation, for tests that fail each in turn.
 func Ops() []Op {
-	return []Op{OpRead, OpReadLog, OpLock, OpInsert, OpUpdate, OpDeletePayloads, OpOutbox, OpAppendLog, OpSpendAssertion, OpCommit}
+	return []Op{OpRead, OpReadLog, OpLock, OpInsert, OpUpdate, OpDeletePayloads, OpOutbox, OpAppendLog, OpSpendAssertion, OpErase, OpCommit}
 }
 
 // Faulty is s, except that f is asked before each operation whether it is carried out and which error the caller gets. An operation may be
@@ -94,6 +95,10 @@ func (s *faultyStore) InTx(ctx context.Context, f func(store.Tx) error) error {
 	return fault
 }
 
+func (s *faultyStore) Snapshot(ctx context.Context, f func(store.Snapshot) error) error {
+	return s.faults.do(OpRead, func() error { return s.Store.Snapshot(ctx, f) })
+}
+
 func (s *faultyStore) Transfer(ctx context.Context, id transfer.TransferID) (store.Transfer, error) {
 	return ask(s.faults, OpRead, func() (store.Transfer, error) { return s.Store.Transfer(ctx, id) })
 }
@@ -152,6 +157,46 @@ func (s *faultyStore) Origins(ctx context.Context) ([]string, error) {
 
 func (s *faultyStore) LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]store.LeafRef, error) {
 	return ask(s.faults, OpReadLog, func() ([]store.LeafRef, error) { return s.Store.LeavesOf(ctx, ids) })
+}
+
+func (s *faultyStore) LeafBodies(ctx context.Context, refs []store.LeafRef) ([][]byte, error) {
+	return ask(s.faults, OpReadLog, func() ([][]byte, error) { return s.Store.LeafBodies(ctx, refs) })
+}
+
+func (s *faultyStore) Shapes(ctx context.Context) ([]store.Shape, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.Shape, error) { return s.Store.Shapes(ctx) })
+}
+
+func (s *faultyStore) EachShape(ctx context.Context, visit func(id int64, body []byte) error) error {
+	return s.faults.do(OpReadLog, func() error { return s.Store.EachShape(ctx, visit) })
+}
+
+func (s *faultyStore) LeavesByShape(ctx context.Context, q store.ShapeQuery) ([]store.LeafRef, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.LeafRef, error) { return s.Store.LeavesByShape(ctx, q) })
+}
+
+func (s *faultyStore) ShapeUse(ctx context.Context, log string, from, to int64) ([]store.ShapeUse, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.ShapeUse, error) { return s.Store.ShapeUse(ctx, log, from, to) })
+}
+
+func (s *faultyStore) Cases(ctx context.Context, q store.CaseQuery) ([]store.Case, error) {
+	return ask(s.faults, OpRead, func() ([]store.Case, error) { return s.Store.Cases(ctx, q) })
+}
+
+func (s *faultyStore) Notices(ctx context.Context, q store.NoticeQuery) ([]store.Notice, error) {
+	return ask(s.faults, OpRead, func() ([]store.Notice, error) { return s.Store.Notices(ctx, q) })
+}
+
+func (s *faultyStore) Checkpoints(ctx context.Context, log string, below int64, limit int) ([]store.Checkpoint, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.Checkpoint, error) { return s.Store.Checkpoints(ctx, log, below, limit) })
+}
+
+func (s *faultyStore) Cosignatures(ctx context.Context, log string, size int64) ([]store.Cosignature, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.Cosignature, error) { return s.Store.Cosignatures(ctx, log, size) })
+}
+
+func (s *faultyStore) CosignaturesFrom(ctx context.Context, log string, size int64, limit int) ([]store.Cosignature, error) {
+	return ask(s.faults, OpReadLog, func() ([]store.Cosignature, error) { return s.Store.CosignaturesFrom(ctx, log, size, limit) })
 }
 
 func (s *faultyStore) Log(ctx context.Context, origin string) ledger.Source {
@@ -232,6 +277,46 @@ func (t *faultyTx) DecideRequests(ctx context.Context, requests []store.Request)
 	return t.faults.do(OpUpdate, func() error { return t.Tx.DecideRequests(ctx, requests) })
 }
 
+func (s *faultyStore) IdlePeople(ctx context.Context, since time.Time, after transfer.SubjectID, limit int) ([]transfer.SubjectID, error) {
+	return ask(s.faults, OpRead, func() ([]transfer.SubjectID, error) { return s.Store.IdlePeople(ctx, since, after, limit) })
+}
+
+func (t *faultyTx) UpdateCases(ctx context.Context, cases []store.Case) error {
+	return t.faults.do(OpUpdate, func() error { return t.Tx.UpdateCases(ctx, cases) })
+}
+
+func (t *faultyTx) UpdateNotices(ctx context.Context, notices []store.Notice) error {
+	return t.faults.do(OpUpdate, func() error { return t.Tx.UpdateNotices(ctx, notices) })
+}
+
+func (t *faultyTx) RemarkPeople(ctx context.Context, people []store.Subject) error {
+	return t.faults.do(OpUpdate, func() error { return t.Tx.RemarkPeople(ctx, people) })
+}
+
+func (t *faultyTx) ErasePeople(ctx context.Context, subjects []transfer.SubjectID) error {
+	return t.faults.do(OpErase, func() error { return t.Tx.ErasePeople(ctx, subjects) })
+}
+
+func (t *faultyTx) ForgetSaid(ctx context.Context, said []store.Said) error {
+	return t.faults.do(OpErase, func() error { return t.Tx.ForgetSaid(ctx, said) })
+}
+
+func (t *faultyTx) DeleteCases(ctx context.Context, references []string) error {
+	return t.faults.do(OpErase, func() error { return t.Tx.DeleteCases(ctx, references) })
+}
+
+func (t *faultyTx) DeleteRequests(ctx context.Context, references []string) error {
+	return t.faults.do(OpErase, func() error { return t.Tx.DeleteRequests(ctx, references) })
+}
+
+func (t *faultyTx) PublishCheckpoint(ctx context.Context, c store.Checkpoint) error {
+	return t.faults.do(OpInsert, func() error { return t.Tx.PublishCheckpoint(ctx, c) })
+}
+
+func (t *faultyTx) Cosign(ctx context.Context, lines []store.Cosignature) error {
+	return t.faults.do(OpInsert, func() error { return t.Tx.Cosign(ctx, lines) })
+}
+
 func (t *faultyTx) OutboxDone(ctx context.Context, ids []transfer.TransferID) error {
 	return t.faults.do(OpOutbox, func() error { return t.Tx.OutboxDone(ctx, ids) })
 }
@@ -240,8 +325,8 @@ func (t *faultyTx) OutboxDefer(ctx context.Context, rows []store.Outbox) error {
 	return t.faults.do(OpOutbox, func() error { return t.Tx.OutboxDefer(ctx, rows) })
 }
 
-func (t *faultyTx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error {
-	return t.faults.do(OpAppendLog, func() error { return t.Tx.AppendLog(ctx, origin, b, transfers) })
+func (t *faultyTx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, about []store.LeafAbout) error {
+	return t.faults.do(OpAppendLog, func() error { return t.Tx.AppendLog(ctx, origin, b, about) })
 }
 
 func (t *faultyTx) SpendAssertion(ctx context.Context, digest [32]byte, until, now time.Time) error {

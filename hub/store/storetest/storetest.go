@@ -42,11 +42,22 @@ func Run(t *testing.T, fresh func(tb testing.TB) Opener) {
 		{"one-off requests are decided once", requests},
 		{"what was entered by hand is entered once", entries},
 		{"agreement acts are one after the other", agreementActs},
+		{"a case changes only from the version it was read in", cases},
+		{"what is past its time is found, and goes", pastItsTime},
+		{"cases are listed by whose, whom, what, and when due", casesListed},
+		{"a notice changes only from the version it was read in", notices},
+		{"notices are listed by who tells, who is told, and when due", noticesListed},
+		{"a person who is erased leaves nothing behind", erased},
+		{"what was published and cosigned stays", checkpoints},
 		{"a message id is taken once", messageTwice},
 		{"a state changes only from the state it was read in", staleState},
 		{"several changes of one transfer are applied in turn", changesInTurn},
 		{"a client assertion is spent once", assertions},
 		{"a log grows only at its end", logGrows},
+		{"leaves are read together, in the order asked for", leafBodies},
+		{"a shape is kept as it was first said", shapes},
+		{"leaves are found by their shapes, however many", leavesByShape},
+		{"the use of shapes is counted over a span of a log", shapeUse},
 		{"a failed transaction leaves nothing", nothingLeft},
 		{"a withdrawal and a release of one person take turns", withdrawalAndRelease},
 		{"two releases of one transfer take turns", twoReleases},
@@ -194,16 +205,17 @@ func referrals(n, m, size int) *store.Insertions {
 	return all
 }
 
-// leaves is a batch that takes a log from first to first+n, with stand-ins for its hashes and signature, and the transfers the leaves are about.
-func leaves(first int64, n, size int) (*ledger.Batch, []transfer.TransferID) {
+// leaves is a batch that takes a log from first to first+n, with stand-ins for its hashes and signature, and what the leaves are about: the
+// transfer of the same number, and one of the shapes 1 to 50 in turn.
+func leaves(first int64, n, size int) (*ledger.Batch, []store.LeafAbout) {
 	b := &ledger.Batch{First: first, Size: first + int64(n)}
-	about := make([]transfer.TransferID, n)
+	about := make([]store.LeafAbout, n)
 	for i := range n {
 		index := first + int64(i)
 		leaf := make([]byte, size)
 		copy(leaf, fmt.Sprintf("leaf %d", index))
 		b.Leaves = append(b.Leaves, leaf)
-		about[i] = transferID(int(index))
+		about[i] = store.LeafAbout{Transfer: transferID(int(index)), Shape: 1 + index%50}
 		if (index+1)%256 == 0 {
 			tile := make([]byte, 256*32)
 			copy(tile, fmt.Sprintf("tile %d", index/256))

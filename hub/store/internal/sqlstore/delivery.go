@@ -23,6 +23,9 @@ func (t *tx) Insert(ctx context.Context, rows *store.Insertions) error {
 		Stmt{SQL: insertRequests, Rows: requestRows(rows.Requests)},
 		Stmt{SQL: insertEntries, Rows: entryRows(rows.Entries)},
 		Stmt{SQL: insertActs, Rows: actRows(rows.AgreementActs)},
+		Stmt{SQL: insertShapes, Rows: shapeRows(rows.Shapes)},
+		Stmt{SQL: insertCases, Rows: caseRows(rows.Cases)},
+		Stmt{SQL: insertNotices, Rows: noticeRows(rows.Notices)},
 	)
 	if err != nil {
 		return fmt.Errorf("insert: %w", err)

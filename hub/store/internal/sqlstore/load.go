@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -21,10 +23,15 @@ func (t *tx) Load(ctx context.Context, want *store.Wanted) (*store.Loaded, error
 		collect(Stmt{SQL: requestsByReference + ` FOR UPDATE`, Rows: keys(want.Requests)}, scanRequest, &out.Requests),
 		collect(Stmt{SQL: entriesByID, Rows: hashes(want.Entries)}, scanEntry, &out.Entries),
 		collect(Stmt{SQL: actsAfter, Args: []any{want.ActsAfter}}, scanAct, &out.Acts),
+		collect(Stmt{SQL: casesByReference + ` FOR UPDATE`, Rows: keys(want.Cases)}, scanCase, &out.Cases),
+		collect(Stmt{SQL: noticesByID + ` FOR UPDATE`, Rows: keys(want.Notices)}, scanNotice, &out.Notices),
+		collect(Stmt{SQL: noticesOf, Rows: keys(want.NoticesOf)}, scanNotice, &out.Notices),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
+	slices.SortFunc(out.Notices, func(a, b store.Notice) int { return cmp.Compare(a.ID, b.ID) })
+	out.Notices = slices.CompactFunc(out.Notices, func(a, b store.Notice) bool { return a.ID == b.ID })
 	return &out, nil
 }
 

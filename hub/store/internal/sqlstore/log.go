@@ -19,18 +19,18 @@ const (
 	moveHead  = `UPDATE logs SET size = $2, root = $3, checkpoint = $4 WHERE origin = $1 AND size = $5`
 	extendLog = moveHead + ` RETURNING id`
 
-	insertLeaves = `INSERT INTO leaves (id, transfer_id, body) ROWS`
+	insertLeaves = `INSERT INTO leaves (id, transfer_id, shape, body) ROWS`
 	insertTiles  = `INSERT INTO tiles (log, level, idx, hashes) ROWS`
 )
 
 // AppendLog is store.Tx's.
-func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, transfers []transfer.TransferID) error {
-	if len(transfers) != len(b.Leaves) || b.Size != b.First+int64(len(b.Leaves)) {
-		return fmt.Errorf("append to log %s: %d leaves about %d transfers from %d to %d", origin, len(b.Leaves), len(transfers), b.First, b.Size)
+func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, about []store.LeafAbout) error {
+	if len(about) != len(b.Leaves) || b.Size != b.First+int64(len(b.Leaves)) {
+		return fmt.Errorf("append to log %s: %d leaves about %d things from %d to %d", origin, len(b.Leaves), len(about), b.First, b.Size)
 	}
 	if id, known := t.logs.Load(origin); known && b.First > 0 {
 		head := Stmt{SQL: moveHead, Args: []any{origin, b.Size, b.Root[:], blob(b.Checkpoint), b.First}, Exact: true}
-		return t.live.keep(append([]Stmt{head}, leafRows(id.(int64), b, transfers)...)...)
+		return t.live.keep(append([]Stmt{head}, leafRows(id.(int64), b, about)...)...)
 	}
 	head := Stmt{SQL: startLog, Args: []any{origin, b.Size, b.Root[:], blob(b.Checkpoint)}}
 	if b.First > 0 {
@@ -46,7 +46,7 @@ func (t *tx) AppendLog(ctx context.Context, origin string, b *ledger.Batch, tran
 	if b.First > 0 {
 		t.logs.Store(origin, log) // it was there before this transaction, so it stays whatever becomes of this one
 	}
-	return t.live.keep(leafRows(log, b, transfers)...)
+	return t.live.keep(leafRows(log, b, about)...)
 }
 
 // A leaf's id is the number of its log and, in the lower 40 bits, its index: one number is the key of a SQLite table itself, two would be in
@@ -55,7 +55,7 @@ func leafID(log, index int64) int64 { return log<<40 + index }
 func leafIndex(id int64) int64      { return id & (1<<40 - 1) }
 
 // leafRows are the statements that add the leaves and tiles of a batch to a log.
-func leafRows(log int64, b *ledger.Batch, transfers []transfer.TransferID) []Stmt {
+func leafRows(log int64, b *ledger.Batch, about []store.LeafAbout) []Stmt {
 	leaves := make([]int64, len(b.Leaves))
 	for i := range leaves {
 		leaves[i] = leafID(log, b.First+int64(i))
@@ -63,7 +63,8 @@ func leafRows(log int64, b *ledger.Batch, transfers []transfer.TransferID) []Stm
 	return []Stmt{
 		{SQL: insertLeaves, Rows: Columns{
 			leaves,
-			column(transfers, func(id *transfer.TransferID) string { return string(*id) }),
+			column(about, func(a *store.LeafAbout) string { return string(a.Transfer) }),
+			column(about, func(a *store.LeafAbout) int64 { return a.Shape }),
 			column(b.Leaves, func(leaf *[]byte) []byte { return blob(*leaf) }),
 		}},
 		{SQL: insertTiles, Rows: Columns{
@@ -83,7 +84,7 @@ func (r reads) Log(ctx context.Context, origin string) ledger.Source {
 // source is a log at rest, read under the context it was asked for with: ledger.Source takes none.
 type source struct {
 	ctx    context.Context
-	q      asker
+	q      Asker
 	origin string
 }
 
@@ -167,4 +168,40 @@ func (r reads) LeavesOf(ctx context.Context, ids []transfer.TransferID) ([]store
 		l.Index = leafIndex(id)
 		return err
 	})
+}
+
+const leafBodies = `WITH r (origin, idx) AS (ROWS) SELECT logs.origin, l.id, l.body FROM r CROSS JOIN logs CROSS JOIN leaves AS l
+	WHERE logs.origin = r.origin AND l.id = (logs.id << 40) + r.idx`
+
+// LeafBodies is store.Store's.
+func (r reads) LeafBodies(ctx context.Context, refs []store.LeafRef) ([][]byte, error) {
+	type place struct {
+		origin string
+		index  int64
+	}
+	found := make(map[place][]byte, len(refs))
+	ask := Stmt{SQL: leafBodies, Rows: Columns{
+		column(refs, func(l *store.LeafRef) string { return l.Origin }),
+		column(refs, func(l *store.LeafRef) int64 { return l.Index }),
+	}}
+	err := queryAll(ctx, r.q, Question{Stmt: ask, Scan: func(row Row) error {
+		var p place
+		var body []byte
+		err := row.Scan(&p.origin, &p.index, &body)
+		p.index = leafIndex(p.index)
+		found[p] = body
+		return err
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("read %d leaves: %w", len(refs), err)
+	}
+	bodies := make([][]byte, len(refs))
+	for i, l := range refs {
+		body, ok := found[place{l.Origin, l.Index}]
+		if !ok {
+			return nil, fmt.Errorf("leaf %d of log %s: %w", l.Index, l.Origin, ledger.ErrAbsent)
+		}
+		bodies[i] = body
+	}
+	return bodies, nil
 }

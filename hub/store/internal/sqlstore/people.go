@@ -3,23 +3,25 @@ package sqlstore
 import (
 	"context"
 	"slices"
+	"time"
 
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
 )
 
-const insertSubjects = `INSERT INTO subjects (id, salt) ROWS`
+const insertSubjects = `INSERT INTO subjects (id, salt, mac) ROWS`
 
 func subjectRows(in []store.Subject) Columns {
 	return Columns{
 		column(in, func(s *store.Subject) string { return string(s.ID) }),
 		column(in, func(s *store.Subject) []byte { return s.Salt[:] }),
+		column(in, func(s *store.Subject) []byte { return blob(s.MAC) }),
 	}
 }
 
 func scanSubject(row Row, s *store.Subject) error {
 	var salt []byte
-	err := row.Scan(&s.ID, &salt)
+	err := row.Scan(&s.ID, &salt, &s.MAC)
 	if err != nil {
 		return err
 	}
@@ -27,7 +29,7 @@ func scanSubject(row Row, s *store.Subject) error {
 	return err
 }
 
-const subjectsByID = `SELECT id, salt FROM subjects WHERE id IN (ROWS) ORDER BY id`
+const subjectsByID = `SELECT id, salt, mac FROM subjects WHERE id IN (ROWS) ORDER BY id`
 
 // Subjects reads people in id order; absent ids are left out.
 func (r reads) Subjects(ctx context.Context, ids []transfer.SubjectID) ([]store.Subject, error) {
@@ -103,7 +105,9 @@ func (r reads) TransfersOf(ctx context.Context, subjects []transfer.SubjectID, s
 	return slices.Compact(ids), nil
 }
 
-const insertConsents = `INSERT INTO consents (id, subject_id, recorded_by, at, body) ROWS`
+const consentColumns = `id, subject_id, recorded_by, at, body, log, leaf, mac`
+
+const insertConsents = `INSERT INTO consents (` + consentColumns + `) ROWS`
 
 func consentRows(in []store.Consent) Columns {
 	return Columns{
@@ -112,10 +116,13 @@ func consentRows(in []store.Consent) Columns {
 		column(in, func(c *store.Consent) string { return string(c.RecordedBy) }),
 		column(in, func(c *store.Consent) int64 { return micros(c.At) }),
 		column(in, func(c *store.Consent) []byte { return blob(c.Body) }),
+		column(in, func(c *store.Consent) string { return c.Log }),
+		column(in, func(c *store.Consent) int64 { return c.Leaf }),
+		column(in, func(c *store.Consent) []byte { return blob(c.MAC) }),
 	}
 }
 
-const consentsOf = `SELECT id, subject_id, recorded_by, at, body FROM consents WHERE subject_id IN (ROWS) ORDER BY subject_id, at, id`
+const consentsOf = `SELECT ` + consentColumns + ` FROM consents WHERE subject_id IN (ROWS) ORDER BY subject_id, at, id`
 
 // Consents gives the consent events of people, by person and time.
 func (r reads) Consents(ctx context.Context, subjects []transfer.SubjectID) ([]store.Consent, error) {
@@ -124,7 +131,55 @@ func (r reads) Consents(ctx context.Context, subjects []transfer.SubjectID) ([]s
 
 func scanConsent(row Row, c *store.Consent) error {
 	var at int64
-	err := row.Scan(&c.ID, &c.Subject, &c.RecordedBy, &at, &c.Body)
+	err := row.Scan(&c.ID, &c.Subject, &c.RecordedBy, &at, &c.Body, &c.Log, &c.Leaf, &c.MAC)
 	c.At = instant(at)
 	return err
+}
+
+const (
+	eraseIdentifiers = `DELETE FROM identifiers WHERE subject_id IN (ROWS)`
+	eraseConsents    = `DELETE FROM consents WHERE subject_id IN (ROWS)`
+	erasePlaces      = `DELETE FROM transfer_subjects WHERE subject_id IN (ROWS)`
+	eraseFromCases   = `UPDATE cases SET subject_id = '' WHERE subject_id IN (ROWS)`
+	eraseSubjects    = `DELETE FROM subjects WHERE id IN (ROWS)`
+)
+
+// ErasePeople is store.Tx's.
+func (t *tx) ErasePeople(_ context.Context, subjects []transfer.SubjectID) error {
+	people := keys(subjects)
+	return t.live.keep(Stmt{SQL: eraseIdentifiers, Rows: people}, Stmt{SQL: eraseConsents, Rows: people},
+		Stmt{SQL: erasePlaces, Rows: people}, Stmt{SQL: eraseFromCases, Rows: people}, Stmt{SQL: eraseSubjects, Rows: people})
+}
+
+const forgetSaid = `DELETE FROM consents WHERE (subject_id, recorded_by) IN (ROWS)`
+
+// ForgetSaid is store.Tx's.
+func (t *tx) ForgetSaid(_ context.Context, said []store.Said) error {
+	return t.live.keep(Stmt{SQL: forgetSaid, Rows: Columns{
+		column(said, func(s *store.Said) string { return string(s.Subject) }),
+		column(said, func(s *store.Said) string { return string(s.RecordedBy) }),
+	}})
+}
+
+// Each person costs a look at one index and at their newest transfers; it is asked for a page at a time, and once a day.
+const idlePeople = `SELECT s.id FROM subjects AS s WHERE s.id > $2
+	AND NOT EXISTS (SELECT 1 FROM transfer_subjects AS p JOIN transfers AS t ON t.id = p.transfer_id WHERE p.subject_id = s.id AND t.updated_at >= $1)
+	AND NOT EXISTS (SELECT 1 FROM consents AS c WHERE c.subject_id = s.id AND c.at >= $1)
+	ORDER BY s.id LIMIT $3`
+
+// IdlePeople is store.Store's.
+func (r reads) IdlePeople(ctx context.Context, since time.Time, after transfer.SubjectID, limit int) ([]transfer.SubjectID, error) {
+	return query(ctx, r.q, Stmt{SQL: idlePeople, Args: []any{micros(since), string(after), int64(limit)}}, func(row Row, id *transfer.SubjectID) error {
+		return row.Scan(id)
+	})
+}
+
+const remarkPeople = `WITH s (id, mac) AS (ROWS) UPDATE subjects SET mac = s.mac FROM s WHERE subjects.id = s.id`
+
+// RemarkPeople is store.Tx's.
+func (t *tx) RemarkPeople(_ context.Context, people []store.Subject) error {
+	return t.live.keep(Stmt{SQL: remarkPeople, Exact: true, Rows: Columns{
+		column(people, func(s *store.Subject) string { return string(s.ID) }),
+		column(people, func(s *store.Subject) []byte { return blob(s.MAC) }),
+	}})
 }

@@ -67,11 +67,11 @@ type Row interface{ Scan(dest ...any) error }
 type Querier interface {
 	// Exec runs statements in order, in as few round trips as the engine can.
 	Exec(ctx context.Context, stmts ...Stmt) error
-	asker
+	Asker
 }
 
-// asker is what only asks: a transaction, or a database outside of one.
-type asker interface {
+// Asker is what only asks: a transaction, or a database outside of one.
+type Asker interface {
 	// Query runs one statement and calls scan at each row. scan must not use the Querier.
 	Query(ctx context.Context, s Stmt, scan func(Row) error) error
 	// QueryAll is Query for several, in order, in as few round trips as the engine can.
@@ -86,9 +86,11 @@ type Question struct {
 
 // DB is an engine.
 type DB interface {
-	asker
+	Asker
 	// InTx runs f in a transaction, and then the statements that f leaves, on the way to the commit.
 	InTx(ctx context.Context, f func(Querier) ([]Stmt, error)) error
+	// Snapshot asks about one moment.
+	Snapshot(ctx context.Context, f func(Asker) error) error
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -139,7 +141,7 @@ func (s *sticky) flush(ctx context.Context) error {
 }
 
 // query collects the rows of a statement.
-func query[T any](ctx context.Context, q asker, s Stmt, scan func(Row, *T) error) ([]T, error) {
+func query[T any](ctx context.Context, q Asker, s Stmt, scan func(Row, *T) error) ([]T, error) {
 	if s.want() == 0 {
 		return nil, nil
 	}
@@ -168,7 +170,7 @@ func collect[T any](s Stmt, scan func(Row, *T) error, into *[]T) Question {
 }
 
 // queryAll asks those questions that have something to ask about.
-func queryAll(ctx context.Context, q asker, questions ...Question) error {
+func queryAll(ctx context.Context, q Asker, questions ...Question) error {
 	questions = slices.DeleteFunc(questions, func(q Question) bool { return q.want() == 0 })
 	if len(questions) == 0 {
 		return nil
@@ -177,7 +179,7 @@ func queryAll(ctx context.Context, q asker, questions ...Question) error {
 }
 
 // one is query for a statement that gives at most one row; ErrNotFound when it gives none.
-func one[T any](ctx context.Context, q asker, s Stmt, scan func(Row, *T) error) (T, error) {
+func one[T any](ctx context.Context, q Asker, s Stmt, scan func(Row, *T) error) (T, error) {
 	rows, err := query(ctx, q, s, scan)
 	if err == nil && len(rows) == 0 {
 		err = store.ErrNotFound

@@ -56,7 +56,7 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // reads are the questions that may be asked in a transaction and outside of one; tx adds what only a transaction may do.
 type (
-	reads struct{ q asker }
+	reads struct{ q Asker }
 	tx    struct {
 		reads
 		live *sticky
@@ -106,6 +106,21 @@ func bit(b bool) int64 {
 
 func micros(t time.Time) int64   { return t.UnixMicro() }
 func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// moment and whenever are micros and instant for a time that may not be: it is kept as 0.
+func moment(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return micros(t)
+}
+
+func whenever(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return instant(us)
+}
 
 var errLength = errors.New("stored value is not 32 bytes long")
 

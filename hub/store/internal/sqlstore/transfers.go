@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -12,12 +13,12 @@ import (
 )
 
 const transferColumns = `id, sender, sender_system, message_id, body_digest, correlation_id, recipient, type, purpose, service,
-	undertaking, flow, push, state, created_at, updated_at, expires_at, log, decision_leaf, release_leaf`
+	undertaking, flow, push, state, created_at, updated_at, expires_at, log, decision_leaf, release_leaf, mac`
 
 func scanTransfer(row Row, t *store.Transfer) error {
 	var push, created, updated, expires int64
 	err := row.Scan(&t.ID, &t.Sender, &t.SenderSystem, &t.MessageID, &t.BodyDigest, &t.CorrelationID, &t.Recipient, &t.Type, &t.Purpose, &t.Service,
-		&t.Undertaking, &t.Flow, &push, &t.State, &created, &updated, &expires, &t.Log, &t.DecisionLeaf, &t.ReleaseLeaf)
+		&t.Undertaking, &t.Flow, &push, &t.State, &created, &updated, &expires, &t.Log, &t.DecisionLeaf, &t.ReleaseLeaf, &t.MAC)
 	if err != nil {
 		return err
 	}
@@ -51,6 +52,7 @@ func transferRows(ts []store.Transfer) Columns {
 		column(ts, func(t *row) string { return t.Log }),
 		column(ts, func(t *row) int64 { return t.DecisionLeaf }),
 		column(ts, func(t *row) int64 { return t.ReleaseLeaf }),
+		column(ts, func(t *row) []byte { return blob(t.MAC) }),
 	}
 }
 
@@ -114,11 +116,7 @@ const updateTransfers = `WITH change (id, was, becomes, flow, release_leaf, at) 
 
 // Update is store.Tx's. Changes of the same transfer are applied one after the other.
 func (t *tx) Update(ctx context.Context, changes []store.Change) error {
-	for len(changes) > 0 {
-		n := distinct(changes)
-		batch := slices.Clone(changes[:n])
-		changes = changes[n:]
-		slices.SortFunc(batch, func(a, b store.Change) int { return cmp.Compare(a.ID, b.ID) })
+	for batch := range runsOf(changes, func(c *store.Change) string { return string(c.ID) }) {
 		err := t.live.keep(Stmt{SQL: updateTransfers, Exact: true, Rows: Columns{
 			column(batch, func(c *store.Change) string { return string(c.ID) }),
 			column(batch, func(c *store.Change) string { return string(c.From) }),
@@ -128,20 +126,28 @@ func (t *tx) Update(ctx context.Context, changes []store.Change) error {
 			column(batch, func(c *store.Change) int64 { return micros(c.At) }),
 		}})
 		if err != nil {
-			return fmt.Errorf("update %d transfers: %w", n, err)
+			return fmt.Errorf("update %d transfers: %w", len(batch), err)
 		}
 	}
 	return nil
 }
 
-// distinct is the number of changes before the first that concerns a transfer a second time: one statement changes a row once.
-func distinct(changes []store.Change) int {
-	seen := make(map[transfer.TransferID]bool, len(changes))
-	for i := range changes {
-		if seen[changes[i].ID] {
-			return i
+// runsOf cuts changes into runs that change no row twice, because one statement changes a row once; each in the order of keys, in which
+// everybody locks.
+func runsOf[T any](changes []T, key func(*T) string) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(changes) > 0 {
+			seen := make(map[string]bool, len(changes))
+			n := 0
+			for ; n < len(changes) && !seen[key(&changes[n])]; n++ {
+				seen[key(&changes[n])] = true
+			}
+			run := slices.Clone(changes[:n])
+			changes = changes[n:]
+			slices.SortFunc(run, func(a, b T) int { return cmp.Compare(key(&a), key(&b)) })
+			if !yield(run) {
+				return
+			}
 		}
-		seen[changes[i].ID] = true
 	}
-	return len(changes)
 }

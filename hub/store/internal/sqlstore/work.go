@@ -66,7 +66,9 @@ func (t *tx) WorkDone(_ context.Context, done []store.WorkKey, now time.Time) er
 	}}, Stmt{SQL: refusalsOver, Args: []any{micros(now)}})
 }
 
-const insertRulings = `INSERT INTO rulings (id, transfer_id, at, body) ROWS`
+const rulingColumns = `id, transfer_id, at, body, log, leaf, mac`
+
+const insertRulings = `INSERT INTO rulings (` + rulingColumns + `) ROWS`
 
 func rulingRows(in []store.Ruling) Columns {
 	return Columns{
@@ -74,13 +76,16 @@ func rulingRows(in []store.Ruling) Columns {
 		column(in, func(r *store.Ruling) string { return string(r.Transfer) }),
 		column(in, func(r *store.Ruling) int64 { return micros(r.At) }),
 		column(in, func(r *store.Ruling) []byte { return blob(r.Body) }),
+		column(in, func(r *store.Ruling) string { return r.Log }),
+		column(in, func(r *store.Ruling) int64 { return r.Leaf }),
+		column(in, func(r *store.Ruling) []byte { return blob(r.MAC) }),
 	}
 }
 
 func scanRuling(row Row, r *store.Ruling) error {
 	var id []byte
 	var at int64
-	err := row.Scan(&id, &r.Transfer, &at, &r.Body)
+	err := row.Scan(&id, &r.Transfer, &at, &r.Body, &r.Log, &r.Leaf, &r.MAC)
 	if err != nil {
 		return err
 	}
@@ -89,9 +94,11 @@ func scanRuling(row Row, r *store.Ruling) error {
 	return err
 }
 
-const rulingsOf = `SELECT id, transfer_id, at, body FROM rulings WHERE transfer_id IN (ROWS) ORDER BY transfer_id, at, id`
+const rulingsOf = `SELECT ` + rulingColumns + ` FROM rulings WHERE transfer_id IN (ROWS) ORDER BY transfer_id, at, id`
 
-const insertRequests = `INSERT INTO requests (reference, partner, state, body) ROWS`
+const requestColumns = `reference, partner, state, body, log, leaf, mac`
+
+const insertRequests = `INSERT INTO requests (` + requestColumns + `) ROWS`
 
 func requestRows(in []store.Request) Columns {
 	return Columns{
@@ -99,17 +106,20 @@ func requestRows(in []store.Request) Columns {
 		column(in, func(r *store.Request) string { return string(r.Partner) }),
 		column(in, func(r *store.Request) string { return r.State }),
 		column(in, func(r *store.Request) []byte { return blob(r.Body) }),
+		column(in, func(r *store.Request) string { return r.Log }),
+		column(in, func(r *store.Request) int64 { return r.Leaf }),
+		column(in, func(r *store.Request) []byte { return blob(r.MAC) }),
 	}
 }
 
 func scanRequest(row Row, r *store.Request) error {
-	return row.Scan(&r.Reference, &r.Partner, &r.State, &r.Body)
+	return row.Scan(&r.Reference, &r.Partner, &r.State, &r.Body, &r.Log, &r.Leaf, &r.MAC)
 }
 
 const (
-	requestsByReference = `SELECT reference, partner, state, body FROM requests WHERE reference IN (ROWS) ORDER BY reference`
-	requestsAfter       = `SELECT reference, partner, state, body FROM requests WHERE reference > $1 AND ($3 = '' OR state = $3) ORDER BY reference LIMIT $2`
-	requestsOf          = `SELECT reference, partner, state, body FROM requests
+	requestsByReference = `SELECT ` + requestColumns + ` FROM requests WHERE reference IN (ROWS) ORDER BY reference`
+	requestsAfter       = `SELECT ` + requestColumns + ` FROM requests WHERE reference > $1 AND ($3 = '' OR state = $3) ORDER BY reference LIMIT $2`
+	requestsOf          = `SELECT ` + requestColumns + ` FROM requests
 	WHERE partner = $4 AND reference > $1 AND ($3 = '' OR state = $3) ORDER BY partner, reference LIMIT $2`
 )
 
@@ -122,8 +132,8 @@ func (r reads) Requests(ctx context.Context, partner transfer.PartnerID, state, 
 	return query(ctx, r.q, s, scanRequest)
 }
 
-const decideRequests = `WITH d (reference, state, body) AS (ROWS)
-	UPDATE requests SET state = d.state, body = d.body FROM d WHERE requests.reference = d.reference AND requests.state = 'open'`
+const decideRequests = `WITH d (reference, state, body, log, leaf, mac) AS (ROWS)
+	UPDATE requests SET state = d.state, body = d.body, log = d.log, leaf = d.leaf, mac = d.mac FROM d WHERE requests.reference = d.reference AND requests.state = 'open'`
 
 // DecideRequests is store.Tx's.
 func (t *tx) DecideRequests(_ context.Context, requests []store.Request) error {
@@ -131,10 +141,15 @@ func (t *tx) DecideRequests(_ context.Context, requests []store.Request) error {
 		column(requests, func(r *store.Request) string { return r.Reference }),
 		column(requests, func(r *store.Request) string { return r.State }),
 		column(requests, func(r *store.Request) []byte { return blob(r.Body) }),
+		column(requests, func(r *store.Request) string { return r.Log }),
+		column(requests, func(r *store.Request) int64 { return r.Leaf }),
+		column(requests, func(r *store.Request) []byte { return blob(r.MAC) }),
 	}})
 }
 
-const insertEntries = `INSERT INTO entries (id, digest, answer, log, leaf) ROWS`
+const entryColumns = `id, digest, answer, log, leaf, mac`
+
+const insertEntries = `INSERT INTO entries (` + entryColumns + `) ROWS`
 
 func entryRows(in []store.Entry) Columns {
 	return Columns{
@@ -143,14 +158,15 @@ func entryRows(in []store.Entry) Columns {
 		column(in, func(e *store.Entry) string { return e.Answer }),
 		column(in, func(e *store.Entry) string { return e.Log }),
 		column(in, func(e *store.Entry) int64 { return e.Leaf }),
+		column(in, func(e *store.Entry) []byte { return blob(e.MAC) }),
 	}
 }
 
-const entriesByID = `SELECT id, digest, answer, log, leaf FROM entries WHERE id IN (ROWS)`
+const entriesByID = `SELECT ` + entryColumns + ` FROM entries WHERE id IN (ROWS)`
 
 func scanEntry(row Row, e *store.Entry) error {
 	var id []byte
-	err := row.Scan(&id, &e.Digest, &e.Answer, &e.Log, &e.Leaf)
+	err := row.Scan(&id, &e.Digest, &e.Answer, &e.Log, &e.Leaf, &e.MAC)
 	if err != nil {
 		return err
 	}
