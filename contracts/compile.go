@@ -375,7 +375,8 @@ func (c *compiler) mark(s *schema, o object, at place) place {
 	c.names[at.name] = true
 	s.item = len(c.items)
 	item := Item{
-		Index: s.item, Name: at.name, Role: at.role, Category: Category(category), Identifier: s.identifier, Fact: c.text(o, "x-fact", at),
+		Index: s.item, Name: at.name, Title: c.text(o, "title", at), Role: at.role, Category: Category(category), Identifier: s.identifier,
+		Fact:    c.text(o, "x-fact", at),
 		Special: c.flag(o, "x-special", at), Offence: c.flag(o, "x-offence", at), FreeText: c.flag(o, "x-free-text", at),
 		Attachment: c.flag(o, "x-attachment", at), Directive: c.flag(o, "x-directive", at),
 	}

@@ -23,8 +23,8 @@ func TestTheCatalogueOfReferral(t *testing.T) {
 		if item.Index != i || !ok || found != item {
 			t.Errorf("item %d is %+v, and by its name %+v", i, item, found)
 		}
-		if item.Role == "" || item.Category == "" {
-			t.Errorf("%s is nobody's or of no category", item.Name)
+		if item.Role == "" || item.Category == "" || item.Title == "" {
+			t.Errorf("%s is nobody's, of no category or has no title", item.Name)
 		}
 	}
 	// In the order of the schema, so that an agreement and a receipt list items as the contract does.
@@ -33,7 +33,7 @@ func TestTheCatalogueOfReferral(t *testing.T) {
 		t.Error("the items are not in the order of the schema")
 	}
 	want := contracts.Item{
-		Index: itemIndex(t, c, "referral.background"), Name: "referral.background", Role: transfer.Carer, Category: "narrative",
+		Index: itemIndex(t, c, "referral.background"), Name: "referral.background", Title: "Background", Role: transfer.Carer, Category: "narrative",
 		Special: true, FreeText: true,
 	}
 	if got, _ := c.Lookup("referral.background"); got != want {

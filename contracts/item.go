@@ -16,6 +16,7 @@ type Category string
 type Item struct {
 	Index      int           // its bit in an ItemSet
 	Name       string        // dotted path without array positions: "carer.name.family", "cared_for.condition"
+	Title      string        // what people call it: "Family name"
 	Role       transfer.Role // whom it is about
 	Category   Category
 	Special    bool   // special-category data, Art 9(1) UK GDPR

@@ -239,6 +239,11 @@ type Retention struct {
 	Disposal string // "delete", "return" or "anonymise"
 }
 
+// String says it in words, but not of which items: "4 years from the last entry, then deleted".
+func (r Retention) String() string {
+	return fmt.Sprintf("%s from %s, then %s", span(r.Period), triggerWords[r.Trigger], disposalWords[r.Disposal])
+}
+
 // Notice is a party's privacy notice, where people are told about the sharing.
 type Notice struct {
 	Party        transfer.PartnerID

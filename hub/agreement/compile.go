@@ -45,7 +45,6 @@ type compiler struct {
 	decoder
 	partners map[transfer.PartnerID]*transfer.Partner
 	at       time.Time
-	london   *time.Location // where the dates of an agreement are
 
 	successors []successor
 	languages  map[*contracts.Contract]*language
@@ -67,11 +66,11 @@ func (c *compiler) agreement(f *agreementFile, digest string) *Agreement {
 		ID: transfer.AgreementID(f.Agreement.value), Version: f.Version.value, File: c.file, Digest: digest,
 		Title: f.Title.value, County: f.County.value, Status: Status(c.oneOf(f.Status, "status", statuses)),
 		Supersedes: f.Supersedes.value,
-		Paper:      Paper{Reference: f.Paper.Reference.value, SHA256: f.Paper.SHA256.value, SignedOn: c.firstInstant(f.Paper.SignedOn)},
-		Starts:     c.firstInstant(f.Starts), Ends: c.instantAfter(f.Ends), ReviewBy: c.instantAfter(f.ReviewBy),
+		Paper:      Paper{Reference: f.Paper.Reference.value, SHA256: f.Paper.SHA256.value, SignedOn: f.Paper.SignedOn.value.Start()},
+		Starts:     f.Starts.value.Start(), Ends: f.Ends.value.End(), ReviewBy: f.ReviewBy.value.End(),
 	}
 	if f.Contract != nil {
-		c.made.Contract = Contract{Reference: f.Contract.Reference.value, Ends: c.instantAfter(f.Contract.Ends)}
+		c.made.Contract = Contract{Reference: f.Contract.Reference.value, Ends: f.Contract.Ends.value.End()}
 	}
 	c.identity()
 	c.dates()
@@ -85,21 +84,6 @@ func (c *compiler) agreement(f *agreementFile, digest string) *Agreement {
 	c.compilePromises()
 	c.warnUnused()
 	return c.made
-}
-
-// firstInstant is when a civil date begins in London; instantAfter is when it is over. An absent date has neither.
-func (c *compiler) firstInstant(d date) time.Time {
-	if d.value.IsZero() {
-		return time.Time{}
-	}
-	return time.Date(d.value.Year(), d.value.Month(), d.value.Day(), 0, 0, 0, 0, c.london)
-}
-
-func (c *compiler) instantAfter(d date) time.Time {
-	if d.value.IsZero() {
-		return time.Time{}
-	}
-	return time.Date(d.value.Year(), d.value.Month(), d.value.Day()+1, 0, 0, 0, 0, c.london)
 }
 
 // identity checks that a file is what its name and folder say, so that two versions cannot hide in one name.

@@ -207,8 +207,7 @@ func agreementTerms(a *Agreement) []term {
 			on("withdrawal"), p.Consent.OnWithdrawal)...)
 	}
 	for _, r := range a.Retention {
-		ts = append(ts, given("retention of "+cmp.Or(r.Items, "everything"),
-			fmt.Sprintf("%s from %s, then %s", span(r.Period), triggerWords[r.Trigger], disposalWords[r.Disposal]))...)
+		ts = append(ts, given("retention of "+cmp.Or(r.Items, "everything"), r.String())...)
 	}
 	for _, n := range a.Transparency {
 		ts = append(ts, given("privacy notice of "+string(n.Party), strings.TrimSpace(n.URL+" "+n.Version))...)

@@ -198,6 +198,7 @@
 //	    profile:                  # where this body is stricter than the law; optional
 //	      special_on_legal_grounds: true # special-category data never goes out on consent alone (rule 002-3)
 //	      parent_below: 18        # below this age a parent's consent is needed beside the child's own
+//	      complaints: three-stages # its notice has a procedure for complaints with clocks of its own (rule 001-36)
 //	    dspt: {status: standards-met, expires: 2027-06-30} # Data Security and Protection Toolkit: approaching-standards,
 //	                              # standards-met or standards-exceeded, and the last day on which that counts; optional
 //	    people:                   # who may decide for it on the hub; optional

@@ -32,6 +32,7 @@ type partnerEntry struct {
 type profileEntry struct {
 	SpecialOnLegalGrounds flag   `yaml:"special_on_legal_grounds"`
 	ParentBelow           number `yaml:"parent_below"`
+	Complaints            text   `yaml:"complaints"`
 }
 
 type dsptEntry struct {

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"referralhub/hub/dates"
 	"referralhub/hub/transfer"
 )
 
 // Graces after which something that is overdue stops what it was only remarked on before.
 const (
 	ReviewGrace  = 90 * 24 * time.Hour // after review_by (domain.md section 2.1, as the Essex framework does)
-	ToolkitGrace = 30 * 24 * time.Hour // after the Data Security and Protection Toolkit expires (domain.md section 11)
+	ToolkitGrace = 30                  // days after the Data Security and Protection Toolkit expires (domain.md section 11: warn, then suspend)
 )
 
 // Cause is why a clause starts or stops on a date.
@@ -133,16 +134,16 @@ func about(a *Agreement, at time.Time, stops bool, cause Cause, detail string) [
 func (x *Index) lapses(from, to time.Time) []Change {
 	var changes []Change
 	for _, p := range x.register {
-		expires, err := time.Parse(time.DateOnly, p.DSPT.Expires)
+		expires, err := dates.Parse(p.DSPT.Expires)
 		if err != nil {
 			continue
 		}
-		at := expires.AddDate(0, 0, 1).Add(ToolkitGrace)
+		at := expires.AddDays(ToolkitGrace).End()
 		if !at.After(from) || at.After(to) {
 			continue
 		}
 		detail := fmt.Sprintf("The Data Security and Protection Toolkit status of %s ran to %s, and the grace of %d days is over.",
-			p.Name, day(expires), int(ToolkitGrace.Hours()/24))
+			p.Name, day(expires.Start()), ToolkitGrace)
 		for _, a := range x.agreements {
 			if x.carries(a.ID, at) != a {
 				continue

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"time"
-	_ "time/tzdata" // the dates of an agreement mean the same on every machine, with or without a zone database
 
 	"referralhub/contracts"
 	"referralhub/hub/transfer"
@@ -22,16 +21,12 @@ import (
 // The index is nil when a fault is worse than a warning: a hub must not start on half of what was signed. The error is about
 // reading root, never about what is written there.
 func Load(root fs.FS, at time.Time) (*Index, []Fault, error) {
-	london, err := time.LoadLocation("Europe/London")
-	if err != nil {
-		return nil, nil, fmt.Errorf("load agreements: %w", err)
-	}
 	registers, agreements, err := sources(root)
 	if err != nil {
 		return nil, nil, fmt.Errorf("load agreements: %w", err)
 	}
 	c := &compiler{
-		partners: make(map[transfer.PartnerID]*transfer.Partner), at: at, london: london,
+		partners: make(map[transfer.PartnerID]*transfer.Partner), at: at,
 		languages: make(map[*contracts.Contract]*language),
 	}
 	for _, name := range registers {

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"referralhub/hub/transfer"
 )
@@ -61,14 +60,13 @@ func (c *compiler) register(f *registerFile) {
 			Successor: transfer.PartnerID(e.Successor.value),
 			Profile: transfer.Profile{
 				SpecialOnLegalGrounds: e.Profile.SpecialOnLegalGrounds.value, ParentBelow: e.Profile.ParentBelow.value,
+				Complaints: c.oneOf(e.Profile.Complaints, "procedure for complaints", []string{transfer.ThreeStages}),
 			},
 			People: c.people(e), Functions: values(e.Functions),
 		}
 		if e.DSPT != nil {
 			p.DSPT = transfer.DSPT{Status: c.oneOf(e.DSPT.Status, "status of the toolkit", dsptStatuses)}
-			if day := e.DSPT.Expires.value; !day.IsZero() {
-				p.DSPT.Expires = day.Format(time.DateOnly)
-			}
+			p.DSPT.Expires = e.DSPT.Expires.value.String()
 		}
 		if e.Profile.ParentBelow.value > 18 {
 			c.fault(e.Profile.ParentBelow.place, "format", "Write an age up to 18: from then on nobody needs a parent.",

@@ -22,6 +22,8 @@ type Record struct {
 	Contact  transfer.Contact   `json:"contact"` // its Data Protection Lead
 	Location string             `json:"location"`
 	AsAt     time.Time          `json:"as_at"`
+	From     time.Time          `json:"from,omitzero"` // of a record of what was disclosed (package traffic), and not of what may be
+	To       time.Time          `json:"to,omitzero"`   // excluded
 	Entries  []RecordEntry      `json:"entries"`
 }
 
@@ -30,7 +32,7 @@ type RecordEntry struct {
 	Clause      string           `json:"clause"` // "hertswise@1#refer"
 	Agreement   string           `json:"agreement"`
 	Digest      string           `json:"digest"`
-	Standing    Standing         `json:"standing"`              // whether the agreement carries data as at the day of the record
+	Standing    Standing         `json:"standing"`              // whether the agreement carries data as at the day of the record; empty without one
 	Role        string           `json:"role"`                  // "controller", "joint-controller" or "processor"
 	Side        string           `json:"side"`                  // "discloses" or "receives"
 	Controllers []string         `json:"controllers,omitempty"` // of a processor: for whom it works
@@ -44,13 +46,16 @@ type RecordEntry struct {
 	With        []RecordParty    `json:"with"`              // recipients, or of a recipient the sources
 	Retention   []string         `json:"retention"`
 	Security    []string         `json:"security,omitempty"`
+	Disclosures int64            `json:"disclosures,omitempty"` // in a record of what was disclosed: how often, and when
+	First       time.Time        `json:"first,omitzero"`
+	Last        time.Time        `json:"last,omitzero"`
 }
 
 // RecordParty is who is on the other side.
 type RecordParty struct {
 	Name      string        `json:"name"`
 	Kind      transfer.Kind `json:"kind"`
-	Location  string        `json:"location"`
+	Location  string        `json:"location"`            // empty for an office that is no partner: it is not on record
 	Safeguard string        `json:"safeguard,omitempty"` // for a location outside the United Kingdom
 }
 
@@ -70,17 +75,18 @@ func RecordOf(x *Index, partner transfer.PartnerID, at time.Time) (Record, bool)
 		}
 		for _, f := range clauses(a) {
 			if slices.Contains(f.From, partner) {
-				r.Entries = append(r.Entries, x.entry(f, p, standing, "discloses", f.To))
+				r.Entries = append(r.Entries, x.Entry(f, p, standing, "discloses", f.To))
 			}
 			if slices.Contains(f.To, partner) {
-				r.Entries = append(r.Entries, x.entry(f, p, standing, "receives", f.From))
+				r.Entries = append(r.Entries, x.Entry(f, p, standing, "receives", f.From))
 			}
 		}
 	}
 	return r, true
 }
 
-func (x *Index) entry(f *Flow, p *transfer.Partner, standing Standing, side string, others []transfer.PartnerID) RecordEntry {
+// Entry is what a record says of one flow for a partner who discloses or receives under it; others are on the other side.
+func (x *Index) Entry(f *Flow, p *transfer.Partner, standing Standing, side string, others []transfer.PartnerID) RecordEntry {
 	a := f.Agreement
 	e := RecordEntry{
 		Clause: f.ID, Agreement: a.Title, Digest: a.Digest, Standing: standing, Side: side, Purpose: f.Purpose,
@@ -108,8 +114,7 @@ func (x *Index) entry(f *Flow, p *transfer.Partner, standing Standing, side stri
 		}
 	}
 	for _, r := range a.Retention {
-		of := lo.Ternary(r.Items == "", "", words(r.Items)+": ")
-		e.Retention = append(e.Retention, fmt.Sprintf("%s%s from %s, then %s", of, span(r.Period), triggerWords[r.Trigger], disposalWords[r.Disposal]))
+		e.Retention = append(e.Retention, lo.Ternary(r.Items == "", "", words(r.Items)+": ")+r.String())
 	}
 	for _, measure := range []string{a.Security.Transfer, a.Security.Encryption, a.Security.Access, a.Security.Storage} {
 		if measure != "" {
@@ -151,11 +156,19 @@ func (f *Flow) items() []contracts.Item {
 func (r Record) Markdown() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "# Record of processing: %s\n\n", r.Name)
-	fmt.Fprintf(&s, "As at %s. What goes through the referral hub, as Art 30 UK GDPR asks for it.\n\n", day(r.AsAt))
+	what := "What goes through the referral hub"
+	if !r.To.IsZero() {
+		what = "What was disclosed "
+		if !r.From.IsZero() {
+			what += "from " + day(r.From) + " "
+		}
+		what += "to " + day(r.To.Add(-1)) + ", by the disclosure log"
+	}
+	fmt.Fprintf(&s, "As at %s. %s, as Art 30 UK GDPR asks for it.\n\n", day(r.AsAt), what)
 	fmt.Fprintf(&s, "- Registration with the Information Commissioner: %s\n- Data protection: %s\n- Processes data in: %s\n",
 		r.ICO, strings.Join(lo.Compact([]string{r.Contact.Name, r.Contact.Email, r.Contact.Phone}), ", "), r.Location)
 	if len(r.Entries) == 0 {
-		s.WriteString("\nNo agreement lets anything go to it or from it.\n")
+		s.WriteString(lo.Ternary(r.To.IsZero(), "\nNo agreement lets anything go to it or from it.\n", "\nNothing went to it or from it.\n"))
 	}
 	for _, e := range r.Entries {
 		fmt.Fprintf(&s, "\n## %s: %s\n\n", e.Clause, e.Agreement)
@@ -169,9 +182,9 @@ func (r Record) Markdown() string {
 			}
 		}
 		s.WriteString("| | |\n|---|---|\n")
-		row(verb, "as a "+words(e.Role)+lo.Ternary(e.Standing == InForce, "", " ("+words(string(e.Standing))+")"))
+		row(verb, "as a "+words(e.Role)+lo.Ternary(e.Standing == InForce || e.Standing == "", "", " ("+words(string(e.Standing))+")"))
 		row("Works for", list(e.Controllers, "and"))
-		row("Purpose", string(e.Purpose)+": "+e.Aim)
+		row("Purpose", strings.TrimSuffix(string(e.Purpose)+": "+e.Aim, ": "))
 		row("Ground", e.Basis)
 		row("Policy document", e.Policy)
 		row("People", strings.Join(e.Subjects, "; "))
@@ -181,6 +194,10 @@ func (r Record) Markdown() string {
 		row("Kept for", strings.Join(e.Retention, "; "))
 		row("Security", strings.Join(e.Security, "; "))
 		row("Agreement", e.Digest)
+		if e.Disclosures > 0 {
+			times := lo.Ternary(e.Disclosures == 1, "once, on "+day(e.First), fmt.Sprintf("%d times, from %s to %s", e.Disclosures, day(e.First), day(e.Last)))
+			row("Disclosed", times)
+		}
 	}
 	return s.String()
 }
@@ -188,7 +205,7 @@ func (r Record) Markdown() string {
 // String names the party, and where it processes data when that is abroad.
 func (p RecordParty) String() string {
 	s := fmt.Sprintf("%s (%s)", p.Name, words(string(p.Kind)))
-	if p.Location != "GB" {
+	if p.Location != "GB" && p.Location != "" {
 		s += " in " + p.Location + ", " + cmp.Or(p.Safeguard, "no safeguard on record")
 	}
 	return s

@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"referralhub/hub/dates"
 )
 
 // maxFileBytes bounds a file. The longest real agreement is some 30 KB.
@@ -44,7 +45,7 @@ type (
 	// date is a civil date, "2026-01-01". It becomes an instant in the compiler.
 	date struct {
 		place
-		value time.Time // midnight UTC: a carrier for year, month and day
+		value dates.Date
 	}
 )
 
@@ -95,7 +96,7 @@ func (l *leave) read(s string, at place) string {
 }
 
 func (d *date) read(s string, at place) string {
-	v, err := time.Parse(time.DateOnly, s)
+	v, err := dates.Parse(s)
 	d.value, d.place = v, at
 	if err != nil {
 		return "a date such as 2026-01-01"
