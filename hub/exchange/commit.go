@@ -30,11 +30,19 @@ type needs struct {
 	known     []hash                // identifiers of people a message speaks of
 	changed   []hash                // identifiers of people whose consent changes
 	revisit   []hash                // of those, the ones whose open transfers are decided again
+	past      []hash                // of those, the ones whose past disclosures are wanted
 	transfers []transfer.TransferID // locked
 	decided   []transfer.TransferID // of those, the ones that are decided again: their people are read
 	payloads  []transfer.TransferID // read
 	requests  []string              // locked
 	entries   []hash
+
+	// Of acts, each of which is alone in its commit.
+	subjects  []transfer.SubjectID // whom cases name: like changed, revisited and whole
+	whole     []hash               // identifiers of people of whom everything is read
+	cases     []string             // locked
+	notices   []string             // locked
+	noticesOf []string
 }
 
 // commit is one group of operations: what was read for it, what it has come to so far, and what must be written. Operations see
@@ -51,6 +59,7 @@ type commit struct {
 	transfers map[transfer.TransferID]*store.Transfer
 	people    map[transfer.TransferID][]store.TransferSubject
 	salts     map[transfer.SubjectID][32]byte
+	macs      map[transfer.SubjectID][]byte // of those who were read
 	events    map[transfer.SubjectID][]consent.Event
 	rulings   map[transfer.TransferID][]policy.Ruling
 	ruled     map[hash]bool // rulings by their ids
@@ -58,6 +67,7 @@ type commit struct {
 	byEntry   map[hash]store.Entry
 	payloads  map[transfer.TransferID]store.Payload
 	openOf    map[transfer.SubjectID][]transfer.TransferID
+	past      map[transfer.SubjectID][]store.Transfer // what was released about people
 
 	insert store.Insertions
 	// decideRequests are one-off requests that were answered.
@@ -68,9 +78,22 @@ type commit struct {
 	deferAt        []store.Outbox
 	work           map[store.WorkKey]*store.Work // what became of work for people; nil when it is done
 	leaves         [][]byte
-	about          []transfer.TransferID
-	publish        []bus.Message
-	notices        []*delivery.Notice // of those, the ones that are announced and not pushed
+	borne          map[string]int64 // the newest leaf of each request, case and notice that has one in this commit
+	about          []store.LeafAbout
+	shapes         []*ledger.NewShape // of insert.Shapes
+
+	history                     map[transfer.SubjectID][]Entry
+	cases                       map[string]store.Case
+	notice                      map[string]store.Notice
+	noticesOf                   map[string][]store.Notice
+	putCases                    []store.Case
+	putNotices                  []store.Notice
+	eraseWho                    []transfer.SubjectID
+	forget                      []store.Said
+	deleteCases, deleteRequests []string
+
+	publish []bus.Message
+	notices []*delivery.Notice // of those, the ones that are announced and not pushed
 	// broken is why nothing of this commit may be written: a leaf that no log can hold, a person whose salt is gone.
 	broken error
 	batch  *ledger.Batch
@@ -85,6 +108,8 @@ func newCommit(x *Exchange) *commit {
 		transfers: map[transfer.TransferID]*store.Transfer{},
 		people:    map[transfer.TransferID][]store.TransferSubject{},
 		salts:     map[transfer.SubjectID][32]byte{},
+		macs:      map[transfer.SubjectID][]byte{},
+		borne:     map[string]int64{},
 		events:    map[transfer.SubjectID][]consent.Event{},
 		rulings:   map[transfer.TransferID][]policy.Ruling{},
 		ruled:     map[hash]bool{},
@@ -93,7 +118,12 @@ func newCommit(x *Exchange) *commit {
 		payloads:  map[transfer.TransferID]store.Payload{},
 		work:      map[store.WorkKey]*store.Work{},
 		openOf:    map[transfer.SubjectID][]transfer.TransferID{},
+		past:      map[transfer.SubjectID][]store.Transfer{},
 		changes:   map[transfer.TransferID]*store.Change{},
+		history:   map[transfer.SubjectID][]Entry{},
+		cases:     map[string]store.Case{},
+		notice:    map[string]store.Notice{},
+		noticesOf: map[string][]store.Notice{},
 	}
 }
 
@@ -109,14 +139,23 @@ func (c *commit) read(ctx context.Context, tx store.Tx, tickets []*ticket) error
 		Messages: lo.Uniq(n.messages), Identifiers: slices.Concat(n.known, n.changed),
 		Transfers: unique(n.transfers), People: unique(n.decided), Payloads: unique(n.payloads),
 		Requests: unique(n.requests), Entries: lo.Uniq(n.entries),
+		Cases: unique(n.cases), Notices: unique(n.notices), NoticesOf: unique(n.noticesOf),
 	})
 	if err != nil {
 		return err
 	}
-	if err := c.readOpen(ctx, tx, n.revisit); err != nil {
+	whole := unique(append(c.subjects(n.whole), n.subjects...))
+	if err := c.readOpen(ctx, tx, unique(append(c.subjects(n.revisit), whole...))); err != nil {
 		return err
 	}
-	if err := c.readPeople(ctx, tx, c.subjects(n.changed)); err != nil {
+	named := lo.Uniq(slices.Concat(n.known, n.changed))
+	if err := c.readPeople(ctx, tx, unique(append(c.subjects(n.changed), whole...)), len(named) > len(c.subjectOf)); err != nil {
+		return err
+	}
+	if err := c.readPast(ctx, tx, c.subjects(n.past)); err != nil {
+		return err
+	}
+	if err := c.readWhole(ctx, tx, whole); err != nil {
 		return err
 	}
 	// Under the locks, so that the times of two copies' commits about one person are in the order of the commits.
@@ -171,6 +210,13 @@ func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) erro
 	for _, e := range got.Entries {
 		c.byEntry[e.ID] = e
 	}
+	for _, k := range got.Cases {
+		c.cases[k.Reference] = k
+	}
+	for _, n := range got.Notices {
+		c.notice[n.ID] = n
+		c.noticesOf[n.Case] = append(c.noticesOf[n.Case], n)
+	}
 	for _, p := range got.Payloads {
 		c.payloads[p.Transfer] = p
 	}
@@ -178,9 +224,9 @@ func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) erro
 }
 
 // readOpen finds the open transfers of people whose consent changes: they are decided again in this commit.
-func (c *commit) readOpen(ctx context.Context, tx store.Tx, changed []hash) error {
+func (c *commit) readOpen(ctx context.Context, tx store.Tx, changed []transfer.SubjectID) error {
 	var open []transfer.TransferID
-	for _, subject := range c.subjects(changed) {
+	for _, subject := range changed {
 		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{subject}, []transfer.State{transfer.Queued, transfer.Held, transfer.Released})
 		if err != nil {
 			return fmt.Errorf("read open transfers: %w", err)
@@ -195,8 +241,23 @@ func (c *commit) readOpen(ctx context.Context, tx store.Tx, changed []hash) erro
 	return c.load(ctx, tx, &store.Wanted{Transfers: open, People: open, Payloads: open})
 }
 
-func (c *commit) readPeople(ctx context.Context, tx store.Tx, changed []transfer.SubjectID) error {
-	var all []transfer.SubjectID
+// readPast finds what was released about people, and by whom. That cannot change any more, and so nothing is locked.
+func (c *commit) readPast(ctx context.Context, tx store.Tx, people []transfer.SubjectID) error {
+	for _, who := range people {
+		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{who}, nil)
+		if err != nil {
+			return fmt.Errorf("read past transfers: %w", err)
+		}
+		if c.past[who], err = c.x.cfg.Store.Transfers(ctx, ids); err != nil {
+			return fmt.Errorf("read past transfers: %w", err)
+		}
+	}
+	return nil
+}
+
+// readPeople locks everybody whom the operations are about: those who change, and all of them where somebody may become known by one number more.
+func (c *commit) readPeople(ctx context.Context, tx store.Tx, changed []transfer.SubjectID, unknown bool) error {
+	all := slices.Clone(changed)
 	for _, s := range c.subjectOf {
 		all = append(all, s)
 	}
@@ -212,7 +273,7 @@ func (c *commit) readPeople(ctx context.Context, tx store.Tx, changed []transfer
 	// All in the same way, although only a consent event needs its person for itself: two copies that took some people so and others so
 	// could each hold whom the other waits for.
 	alone, shared := all, []transfer.SubjectID(nil)
-	if len(changed) == 0 {
+	if len(changed) == 0 && !unknown {
 		alone, shared = nil, all
 	}
 	people, consents, err := tx.LoadPeople(ctx, alone, shared)
@@ -220,7 +281,7 @@ func (c *commit) readPeople(ctx context.Context, tx store.Tx, changed []transfer
 		return err
 	}
 	for _, s := range people {
-		c.salts[s.ID] = s.Salt
+		c.salts[s.ID], c.macs[s.ID] = s.Salt, s.MAC
 	}
 	return c.addEvents(consents)
 }
@@ -244,8 +305,14 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 		return err
 	}
 	over := c.settleWork()
+	known := c.mark()
 	if err := tx.Insert(ctx, &c.insert); err != nil {
 		return fmt.Errorf("insert: %w", err)
+	}
+	if len(known) > 0 {
+		if err := tx.RemarkPeople(ctx, known); err != nil {
+			return fmt.Errorf("mark people: %w", err)
+		}
 	}
 	if len(c.changes) > 0 {
 		changes := make([]store.Change, 0, len(c.changes))
@@ -261,6 +328,9 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 		if err := tx.DecideRequests(ctx, c.decideRequests); err != nil {
 			return fmt.Errorf("decide requests: %w", err)
 		}
+	}
+	if err := c.writeActs(ctx, tx); err != nil {
+		return err
 	}
 	if len(c.work) > 0 {
 		if err := tx.WorkDone(ctx, over, c.at); err != nil {
@@ -285,6 +355,41 @@ func (c *commit) write(ctx context.Context, tx store.Tx) error {
 	return nil
 }
 
+// writeActs puts down what only acts come to.
+func (c *commit) writeActs(ctx context.Context, tx store.Tx) error {
+	if len(c.putCases) > 0 {
+		if err := tx.UpdateCases(ctx, c.putCases); err != nil {
+			return fmt.Errorf("update cases: %w", err)
+		}
+	}
+	if len(c.putNotices) > 0 {
+		if err := tx.UpdateNotices(ctx, c.putNotices); err != nil {
+			return fmt.Errorf("update notices: %w", err)
+		}
+	}
+	if len(c.eraseWho) > 0 {
+		if err := tx.ErasePeople(ctx, c.eraseWho); err != nil {
+			return fmt.Errorf("erase people: %w", err)
+		}
+	}
+	if len(c.forget) > 0 {
+		if err := tx.ForgetSaid(ctx, c.forget); err != nil {
+			return fmt.Errorf("forget what people said: %w", err)
+		}
+	}
+	if len(c.deleteCases) > 0 {
+		if err := tx.DeleteCases(ctx, c.deleteCases); err != nil {
+			return fmt.Errorf("delete cases: %w", err)
+		}
+	}
+	if len(c.deleteRequests) > 0 {
+		if err := tx.DeleteRequests(ctx, c.deleteRequests); err != nil {
+			return fmt.Errorf("delete requests: %w", err)
+		}
+	}
+	return nil
+}
+
 func (c *commit) appendLog(ctx context.Context, tx store.Tx) error {
 	if len(c.leaves) == 0 {
 		return nil
@@ -300,18 +405,31 @@ func (c *commit) appendLog(ctx context.Context, tx store.Tx) error {
 	return nil
 }
 
-// leaf adds a leaf and gives its index in the log. It is filed under its transfer, or under key where it is about none.
-func (c *commit) leaf(l *ledger.Leaf) int64 { return c.leafUnder(l.Transfer, l) }
+// leaf adds a leaf and gives its index in the log. It is filed under its transfer, or under key where it is about none. That somebody asked
+// about a person is filed under the person: it is part of what became of what is known of them.
+func (c *commit) leaf(l *ledger.Leaf) int64 {
+	if q := l.Query; q != nil && q.Subject != "" && l.Transfer == "" {
+		return c.leafUnder(personKey(q.Subject), l)
+	}
+	return c.leafUnder(l.Transfer, l)
+}
 
 func (c *commit) leafUnder(key transfer.TransferID, l *ledger.Leaf) int64 {
 	l.At = c.at
-	text := l.AppendTo(nil)
+	text := l.AppendTo(make([]byte, 0, 2<<10)) // most fit
 	if len(text) > ledger.MaxLeafBytes {
 		c.broken = ErrTooLarge
 	}
 	c.leaves = append(c.leaves, text)
-	c.about = append(c.about, key)
-	return c.x.tree.Size() + int64(len(c.leaves)) - 1
+	index := c.x.tree.Size() + int64(len(c.leaves)) - 1
+	c.bears(l, index)
+	shape, fresh := c.x.shapes.Of(l)
+	c.about = append(c.about, store.LeafAbout{Transfer: key, Shape: shape})
+	if fresh != nil && !slices.ContainsFunc(c.insert.Shapes, func(s store.Shape) bool { return s.ID == shape }) {
+		c.insert.Shapes = append(c.insert.Shapes, store.Shape{ID: shape, Body: fresh.Body, First: store.LeafRef{Origin: c.x.cfg.Origin, Index: index}})
+		c.shapes = append(c.shapes, fresh)
+	}
+	return index
 }
 
 // move changes the state of a transfer, if it may become that.

@@ -3,12 +3,15 @@ package exchange
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"referralhub/contracts"
+	"referralhub/hub/agreement"
 	"referralhub/hub/consent"
 	"referralhub/hub/ledger"
 	"referralhub/hub/store"
@@ -69,7 +72,7 @@ func (x *Exchange) consented(ctx context.Context, op *recordConsent) (Consented,
 		if err != nil {
 			return Consented{}, err
 		}
-		if l.Kind != ledger.KindDecision || l.Actor != recorded.Leaf.Actor || !l.At.Equal(recorded.Leaf.At) {
+		if l.Kind != ledger.KindDecision || l.ForRelease() || l.Actor != recorded.Leaf.Actor || !l.At.Equal(recorded.Leaf.At) {
 			break
 		}
 		t, err := x.cfg.Store.Transfer(ctx, l.Transfer)
@@ -102,6 +105,9 @@ type recordConsent struct {
 func (r *recordConsent) reads(n *needs) {
 	n.changed = append(n.changed, r.hashes...)
 	n.revisit = append(n.revisit, r.hashes...)
+	if r.event.State == consent.Withdrawn {
+		n.past = append(n.past, r.hashes...)
+	}
 }
 
 func (r *recordConsent) judge(c *commit) error {
@@ -141,8 +147,51 @@ func (r *recordConsent) judge(c *commit) error {
 		for _, id := range c.openOf[subject] {
 			r.revisit(c, id)
 		}
+		if err := r.tell(c, subject); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// tell opens a case in which those are told who were given something on the consent that is withdrawn (domain.md section 4.2, "notify
+// recipients"). It is only opened here, so that it cannot be forgotten; package rights goes on with it.
+func (r *recordConsent) tell(c *commit, subject transfer.SubjectID) error {
+	if r.event.State != consent.Withdrawn || !slices.ContainsFunc(c.past[subject], func(t store.Transfer) bool {
+		if live := c.transfers[t.ID]; live != nil { // an operation before this one in the same commit may have released it
+			t = *live
+		}
+		return r.restedOn(c.index, &t)
+	}) {
+		return nil
+	}
+	k := store.Case{
+		Reference: "case-" + newID(), Type: "withdrawal", Partner: r.by.Partner, Subject: subject, State: "telling", Opened: c.at, Version: 1,
+	}
+	scope := map[string]any{"consent": r.event.ID, "purpose": r.event.Purpose, "service": r.event.Service, "recipients": r.event.Recipients, "categories": r.event.Categories}
+	day := c.at.Format(time.DateOnly)
+	var err error
+	k.Body, err = json.Marshal(map[string]any{
+		"reference": k.Reference, "type": k.Type, "partner": k.Partner, "state": k.State, "received": day, "scope": scope,
+	})
+	if err != nil {
+		return fmt.Errorf("encode case %s: %w", k.Reference, err)
+	}
+	c.insert.Cases = append(c.insert.Cases, k)
+	commitment := c.commitment(subject)
+	c.leafUnder(personKey(commitment), &ledger.Leaf{
+		Kind: ledger.KindCase, Actor: actorOf(r.by), Sender: r.by.Partner,
+		Case: &ledger.Case{Reference: k.Reference, Type: k.Type, Step: "opened", Commitment: commitment, On: day},
+	})
+	return nil
+}
+
+// restedOn reports whether a past disclosure may have rested on the consent that is withdrawn.
+func (r *recordConsent) restedOn(x *agreement.Index, t *store.Transfer) bool {
+	clause := clauseOf(x, t.Flow)
+	return t.Sender == r.by.Partner && t.ReleaseLeaf >= 0 && (clause == nil || clause.Basis.Article6 == "a" || clause.Basis.Article9 == "a") &&
+		(r.event.Purpose == "" || r.event.Purpose == t.Purpose) && (r.event.Service == "" || r.event.Service == t.Service) &&
+		(len(r.event.Recipients) == 0 || slices.Contains(r.event.Recipients, t.Recipient))
 }
 
 // revisit decides an open transfer again. One that may still go stays where it is: its release decides what of it. Whatever is wrong with
@@ -179,9 +228,7 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) {
 // resume queues what was held, on a decision that permits it.
 func (c *commit) resume(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) {
 	c.moved(t, transfer.Queued, d.clause(), -1)
-	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
-	l.State = transfer.Queued
-	c.workOf(t, d, c.leaf(l))
+	c.workOf(t, d, c.leaf(c.leafOf(actor, t, d, people)))
 	c.enqueue(t)
 }
 

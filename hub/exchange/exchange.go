@@ -78,6 +78,9 @@ type Exchange struct {
 
 	// tree is the right edge of this copy's log. It is owned by the committing goroutine; nil means that it must be read again.
 	tree *ledger.Tree
+
+	// shapes are those of leaves that were committed. They are the committing goroutine's too.
+	shapes ledger.Shapes
 }
 
 // New checks the configuration and fills its defaults.
@@ -182,6 +185,17 @@ func (x *Exchange) doAll(ctx context.Context, ops []operation) []error {
 
 // commit writes one group. It is called by one goroutine at a time.
 func (x *Exchange) commit(ctx context.Context, tickets []*ticket) {
+	// An act looks at all there is of a person, and what the operations beside it in a group come to is not there yet.
+	if at := slices.IndexFunc(tickets, alone); at >= 0 && len(tickets) > 1 {
+		if at > 0 {
+			x.commit(ctx, tickets[:at])
+		}
+		x.commit(ctx, tickets[at:at+1])
+		if at+1 < len(tickets) {
+			x.commit(ctx, tickets[at+1:])
+		}
+		return
+	}
 	err := x.attempt(ctx, tickets)
 	if fault := (*faultError)(nil); len(tickets) > 1 && (errors.Is(err, store.ErrConflict) || errors.As(err, &fault)) {
 		for _, t := range tickets {
@@ -246,6 +260,7 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 	if c.batch != nil {
 		x.tree.Commit(c.batch)
 	}
+	x.shapes.Keep(c.shapes)
 	x.register.Store(c.register)
 	for _, n := range c.notices {
 		x.fresh.Add(n.Transfer, n)
@@ -283,7 +298,8 @@ func answered(err error) bool {
 	var stale *StaleError
 	var act *ActError
 	var signature *SignatureError
-	if errors.As(err, &state) || errors.As(err, &role) || errors.As(err, &stale) || errors.As(err, &act) || errors.As(err, &signature) {
+	var answer *answeredError
+	if errors.As(err, &answer) || errors.As(err, &state) || errors.As(err, &role) || errors.As(err, &stale) || errors.As(err, &act) || errors.As(err, &signature) {
 		return true
 	}
 	return slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })

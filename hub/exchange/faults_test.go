@@ -140,13 +140,13 @@ func (d *day) start() {
 }
 
 // people are those of the day: who each is in the story, by NHS number.
-type people struct{ collected, withdrawn, refused, held, pushed string }
+type people struct{ collected, withdrawn, refused, held, pushed, forgotten string }
 
 // work is the day: one referral is collected and accepted, one is withdrawn while it waits, one is refused, one waits for its consent, one is
-// pushed to its recipient.
+// pushed to its recipient, and one is about somebody who is forgotten.
 func (d *day) work() people {
 	ctx := context.Background()
-	p := people{d.somebody(), d.somebody(), d.somebody(), d.somebody(), d.somebody()}
+	p := people{d.somebody(), d.somebody(), d.somebody(), d.somebody(), d.somebody(), d.somebody()}
 	d.insist("log in", func() error {
 		return d.hub.Spend(ctx, [32]byte([]byte(fmt.Sprintf("%32s", d.somebody()))), time.Now().Add(time.Minute))
 	})
@@ -198,6 +198,13 @@ func (d *day) work() people {
 	d.insist("settle the push", func() error {
 		return d.hub.Settle(ctx, fourth, 0, delivery.Settlement{Outcome: delivery.Outcome{Kind: delivery.Delivered}})
 	})
+	fifth := d.submit("forgotten", p.forgotten)
+	d.insist("forget", func() error {
+		return d.hub.Do(ctx, &forget{nhs: p.forgotten, entry: d.hub.Entry("erase", carersInHerts, d.id("forget"), nil)})
+	})
+	if err := d.collectOnce(fifth); err == nil {
+		d.Errorf("%s: what is about somebody forgotten was collected", d.name)
+	}
 	d.insist("sweep", func() error {
 		_, err := d.hub.Due(ctx, time.Now().Add(time.Hour), 10)
 		return err
@@ -351,14 +358,16 @@ func decided(s exchange.Submitted) map[transfer.TransferID]*ledger.Leaf {
 	return out
 }
 
-// history is what the log says of a person, with releases that followed one another counted once: a recipient who got no answer collects again.
+// history is what the log says of a person, with releases and the decisions for them as one, and those that followed one another counted once:
+// a recipient who got no answer collects again.
 func (d *day) history(nhs string) []string {
 	d.Helper()
-	found, _, err := d.hub.Search(context.Background(), by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
-	d.must(err)
+	found := d.hub.found(by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
 	var out []string
 	for _, e := range found {
-		out = append(out, strings.TrimSpace(string(e.Leaf.Kind)+" "+string(e.Leaf.State)))
+		if !e.Leaf.ForRelease() {
+			out = append(out, strings.TrimSpace(string(e.Leaf.Kind)+" "+string(e.Leaf.State)))
+		}
 	}
 	return slices.Compact(out)
 }

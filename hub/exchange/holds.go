@@ -224,9 +224,7 @@ func (r *rule) letGo(c *commit, t *store.Transfer, k *reopened, now *decided, pe
 		c.resume(actorOf(r.by), t, &then, k.people)
 		return nil
 	}
-	l := c.leafOf(ledger.KindDecision, actorOf(r.by), t, &then, k.people)
-	l.State = transfer.Held
-	c.workOf(t, &then, c.leaf(l))
+	c.workOf(t, &then, c.leaf(c.leafOf(actorOf(r.by), t, &then, k.people)))
 	return nil
 }
 
@@ -247,8 +245,7 @@ func (r *rule) end(c *commit, t *store.Transfer, k *reopened, now *decided, pers
 	}
 	d.Owner, d.Deadline = "", time.Time{} // a person has looked
 	c.moved(t, map[policy.Act]transfer.State{policy.TurnDown: transfer.Refused, policy.SendBack: transfer.Returned}[ruling.Act], "", -1)
-	l := c.leafOf(ledger.KindDecision, actorOf(r.by), t, &d, k.people)
-	l.State = t.State
+	l := c.leafOf(actorOf(r.by), t, &d, k.people)
 	shorten(l)
 	c.leaf(l)
 	c.workDone(t.ID, store.Holds)
@@ -296,17 +293,17 @@ func (c *commit) recordRuling(by Principal, t *store.Transfer, key hash, ruling 
 	if err != nil {
 		return fmt.Errorf("encode a ruling: %w", err)
 	}
-	c.insert.Rulings = append(c.insert.Rulings, store.Ruling{ID: key, Transfer: t.ID, At: c.at, Body: body})
 	c.ruled[key] = true
 	if ruling.Act != ledger.Reviewed {
 		c.rulings[t.ID] = append(c.rulings[t.ID], *ruling)
 	}
 	actor := actorOf(by)
 	actor.Person, actor.Role = ruling.Person, ruling.Role
-	c.leaf(&ledger.Leaf{
+	leaf := c.leaf(&ledger.Leaf{
 		Kind: ledger.KindRuling, Actor: actor, Transfer: t.ID, Sender: t.Sender, Recipient: t.Recipient, State: t.State,
 		Ruling: &ledger.Ruling{Act: string(ruling.Act), Codes: codes, Ground: ruling.Ground},
 	})
+	c.insert.Rulings = append(c.insert.Rulings, store.Ruling{ID: key, Transfer: t.ID, At: c.at, Body: body, Log: c.x.cfg.Origin, Leaf: leaf})
 	return nil
 }
 
@@ -405,7 +402,7 @@ func (l *lookAgain) judge(c *commit) error {
 		return nil
 	}
 	if d := c.decide(k.request, k.people); d.Outcome.Permits() && k.readable {
-		c.resume(hub, t, &d, k.people)
+		c.resume(ledger.Hub, t, &d, k.people)
 	}
 	return nil
 }

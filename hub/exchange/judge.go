@@ -96,7 +96,7 @@ func pack(f facts, data []byte) ([]byte, error) {
 
 // unpack opens a stored payload.
 func (x *Exchange) unpack(p store.Payload) (*contents, error) {
-	plain, err := x.cfg.Sealer.Open(p.Transfer, p.Sealed)
+	plain, err := x.cfg.Sealer.Open(p.Transfer, p.Nonce, p.Sealed)
 	if err != nil {
 		return nil, fmt.Errorf("open the payload of %s: %w", p.Transfer, err)
 	}
@@ -307,11 +307,11 @@ func (c *commit) pseudonymFor(t *store.Transfer) func(scheme, value string) stri
 func permitted(s *policy.SubjectDecision) contracts.ItemSet { return s.Items }
 func covered(s *policy.SubjectDecision) contracts.ItemSet   { return s.Covered }
 
-// leafOf writes a decision down as a leaf of the given kind.
-func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
+// leafOf writes a decision down, which leaves the transfer as it is now.
+func (c *commit) leafOf(actor ledger.Actor, t *store.Transfer, d *decided, people []subject) *ledger.Leaf {
 	l := &ledger.Leaf{
-		Kind: kind, Actor: actor, Transfer: t.ID, Sender: t.Sender, Recipient: t.Recipient, Type: t.Type,
-		Purpose: t.Purpose, Service: t.Service, Outcome: d.Outcome, Owner: d.Owner, Deadline: d.Deadline,
+		Kind: ledger.KindDecision, Actor: actor, Transfer: t.ID, Sender: t.Sender, Recipient: t.Recipient, Type: t.Type,
+		Purpose: t.Purpose, Service: t.Service, Outcome: d.Outcome, State: t.State, Owner: d.Owner, Deadline: d.Deadline,
 		Expires: d.Expires,
 	}
 	if a := d.Agreement; a != nil {
@@ -327,7 +327,7 @@ func (c *commit) leafOf(kind ledger.Kind, actor ledger.Actor, t *store.Transfer,
 	for i, s := range d.Subjects {
 		line := ledger.Subject{
 			Role: s.Role, Position: s.Position, Commitment: c.commitment(people[i].id),
-			Stripped: contract.Names(s.Stripped), Consents: s.Consents,
+			Stripped: contract.Names(s.Stripped), Consents: s.Consents, Consent: s.Consent,
 		}
 		if d.Outcome.Permits() {
 			line.Items = contract.Names(s.Items)
@@ -362,21 +362,24 @@ func (c *commit) recordConsent(by Principal, ev consent.Event) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("encode consent event: %w", err)
 	}
-	c.insert.Consents = append(c.insert.Consents, store.Consent{
-		ID: ev.ID, Subject: ev.Subject, RecordedBy: ev.RecordedBy, At: ev.At, Body: body,
-	})
 	c.events[ev.Subject] = append(c.events[ev.Subject], ev)
+	commitment := c.commitment(ev.Subject)
+	leaf := c.leafUnder(personKey(commitment), &ledger.Leaf{Kind: ledger.KindConsent, Actor: actorOf(by), Consent: consentIn(&ev, commitment)})
+	c.insert.Consents = append(c.insert.Consents, store.Consent{
+		ID: ev.ID, Subject: ev.Subject, RecordedBy: ev.RecordedBy, At: ev.At, Body: body, Log: c.x.cfg.Origin, Leaf: leaf,
+	})
+	return leaf, nil
+}
+
+// consentIn is a consent event as its leaf has it.
+func consentIn(ev *consent.Event, commitment string) *ledger.Consent {
 	categories := make([]string, len(ev.Categories))
 	for i, k := range ev.Categories {
 		categories[i] = string(k)
 	}
-	commitment := c.commitment(ev.Subject)
-	return c.leafUnder(personKey(commitment), &ledger.Leaf{
-		Kind: ledger.KindConsent, Actor: actorOf(by),
-		Consent: &ledger.Consent{
-			ID: ev.ID, Commitment: commitment, State: string(ev.State), Purpose: ev.Purpose, Service: ev.Service,
-			Recipients: ev.Recipients, Categories: categories, Explicit: ev.Explicit, Method: ev.Method,
-			Evidence: ev.Evidence != "", Authority: ev.Authority, Notice: ev.Notice, At: ev.At, Expires: ev.ExpiresAt,
-		},
-	}), nil
+	return &ledger.Consent{
+		ID: ev.ID, Commitment: commitment, State: string(ev.State), Purpose: ev.Purpose, Service: ev.Service,
+		Recipients: ev.Recipients, Categories: categories, Explicit: ev.Explicit, Method: ev.Method,
+		Evidence: ev.Evidence != "", Authority: ev.Authority, Notice: ev.Notice, At: ev.At, Expires: ev.ExpiresAt,
+	}
 }

@@ -118,9 +118,6 @@ func outcomeLeaf(actor ledger.Actor, t *store.Transfer) *ledger.Leaf {
 	}
 }
 
-// hub is who acts when nobody asked: the delivery worker, the sweeper.
-var hub = ledger.Actor{Partner: "hub-operator", System: "hub-operator/hub"}
-
 // Next says what there is to do for a transfer that the bus brought: announce it, deliver it, or nothing any more. A delivery is a
 // release: it is decided again and its leaf is committed before this returns.
 func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.Job, error) {
@@ -141,7 +138,7 @@ func (x *Exchange) Next(ctx context.Context, id transfer.TransferID) (delivery.J
 	if !t.Push {
 		return delivery.Job{Notice: noticeOf(&t)}, nil
 	}
-	parcel, err := x.release(ctx, hub, t.ID, t.Recipient)
+	parcel, err := x.release(ctx, ledger.Hub, t.ID, t.Recipient)
 	var stopped *StoppedError
 	var state *StateError
 	if errors.As(err, &stopped) || errors.As(err, &state) {
@@ -214,7 +211,7 @@ func (s *settle) judge(c *commit) error {
 			return nil // a notice that was not taken discloses nothing
 		}
 	}
-	l := outcomeLeaf(hub, t)
+	l := outcomeLeaf(ledger.Hub, t)
 	l.Attempt, l.Fault, l.Note = s.attempt, s.s.Outcome.Fault, s.s.Outcome.Reason
 	l.Receipt = map[delivery.Kind]string{
 		delivery.Delivered: "delivered", delivery.Retry: "not-delivered", delivery.Rejected: "rejected",
@@ -294,7 +291,7 @@ func (e *expire) judge(c *commit) error {
 	if err := c.move(t, transfer.Expired, "", -1); err != nil {
 		return err
 	}
-	l := outcomeLeaf(hub, t)
+	l := outcomeLeaf(ledger.Hub, t)
 	l.Receipt, l.Fault = "expired", "receiver"
 	c.leaf(l)
 	return nil

@@ -1,11 +1,8 @@
 package exchange
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"regexp"
-	"slices"
 	"time"
 
 	"referralhub/contracts"
@@ -75,132 +72,6 @@ func (x *Exchange) Consider(ctx context.Context, by Principal, doc *contracts.Do
 	return out, nil
 }
 
-// Query asks the disclosure log. Exactly one of Person and Transfer is set.
-type Query struct {
-	Person   *contracts.Identifier
-	Of       transfer.PartnerID // who gave the person that number, when it is a case number: the asker when empty
-	Transfer transfer.TransferID
-	From, To time.Time // of the leaves; zero means unbounded
-	Why      string
-	Everyone bool // the asker sees every partner's transfers, not only its own
-}
-
-// numbers matches what may be somebody's number or date of birth, however it is spaced.
-var numbers = regexp.MustCompile(`(\p{Nd}[\s\p{Z}\p{Pd}./_]?){8,}`)
-
-// HoldsNumber reports whether a reason holds what may identify somebody. Whoever takes a reason from a person refuses such a one before
-// it is logged: leaves cannot be taken back.
-func HoldsNumber(reason string) bool { return numbers.MatchString(reason) }
-
-// Entry is one leaf found.
-type Entry struct {
-	Origin string
-	Index  int64
-	Leaf   *ledger.Leaf
-	About  string // the commitment of the person asked about; empty when a transfer was
-}
-
-// Search finds what the log holds about a person or a transfer, oldest first, and writes down that it was asked before it answers.
-// Somebody the hub does not know gives an empty answer and a leaf all the same.
-func (x *Exchange) Search(ctx context.Context, by Principal, q Query) (found []Entry, queryLeaf int64, err error) {
-	leaf := &ledger.Leaf{Kind: ledger.KindQuery, Actor: actorOf(by), Query: &ledger.Query{Why: q.Why}}
-	var keys []transfer.TransferID
-	if q.Person != nil {
-		leaf.Query.Kind = "person"
-		keys, leaf.Query.Subject, err = x.keysOf(ctx, cmp.Or(q.Of, by.Partner), *q.Person)
-	} else {
-		leaf.Query.Kind, leaf.Transfer = "transfer", q.Transfer
-		keys = []transfer.TransferID{q.Transfer}
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	if found, err = x.entries(ctx, keys); err != nil {
-		return nil, 0, err
-	}
-	found = slices.DeleteFunc(found, func(e Entry) bool {
-		l := e.Leaf
-		mine := q.Everyone || l.Sender == by.Partner || l.Recipient == by.Partner || l.Actor.Partner == by.Partner
-		// What the sender's people weighed is between them and the hub.
-		theirs := l.Kind == ledger.KindRuling && l.Sender != by.Partner
-		return !mine || (l.Kind == ledger.KindQuery || theirs) && !q.Everyone ||
-			!q.From.IsZero() && l.At.Before(q.From) || !q.To.IsZero() && !l.At.Before(q.To)
-	})
-	for i := range found {
-		found[i].About = leaf.Query.Subject
-	}
-	leaf.Query.Found = len(found)
-	op := &record{leaf: leaf}
-	if err := x.do(ctx, op); err != nil {
-		return nil, 0, err
-	}
-	return found, op.index, nil
-}
-
-// keysOf gives the keys under which the leaves about a person are found: their transfers, and the person's own.
-func (x *Exchange) keysOf(ctx context.Context, of transfer.PartnerID, id contracts.Identifier) ([]transfer.TransferID, string, error) {
-	known, err := x.cfg.Store.SubjectsByIdentifier(ctx, x.identifierHashes(of, []contracts.Identifier{id}))
-	if err != nil {
-		return nil, "", fmt.Errorf("read identifiers: %w", err)
-	}
-	if len(known) == 0 {
-		return nil, "", nil
-	}
-	who := known[0].Subject
-	rows, err := x.cfg.Store.Subjects(ctx, []transfer.SubjectID{who})
-	if err != nil || len(rows) == 0 {
-		return nil, "", fmt.Errorf("read person: %w", cmp.Or(err, store.ErrNotFound))
-	}
-	c := newCommit(x)
-	c.salts[who] = rows[0].Salt
-	ids, err := x.cfg.Store.TransfersOf(ctx, []transfer.SubjectID{who}, nil)
-	if err != nil {
-		return nil, "", fmt.Errorf("read the transfers of a person: %w", err)
-	}
-	commitment := c.commitment(who)
-	return append(ids, personKey(commitment)), commitment, nil
-}
-
-// personKey files the leaves that are about a person and not about a transfer.
-func personKey(commitment string) transfer.TransferID {
-	return transfer.TransferID("person/" + commitment)
-}
-
-func (x *Exchange) entries(ctx context.Context, keys []transfer.TransferID) ([]Entry, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	refs, err := x.cfg.Store.LeavesOf(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("find leaves: %w", err)
-	}
-	out := make([]Entry, 0, len(refs))
-	for _, r := range refs {
-		l, err := x.leafAt(ctx, r.Origin, r.Index)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Entry{Origin: r.Origin, Index: r.Index, Leaf: l})
-	}
-	slices.SortFunc(out, func(a, b Entry) int {
-		return cmp.Or(a.Leaf.At.Compare(b.Leaf.At), cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Index, b.Index))
-	})
-	return out, nil
-}
-
-// record is an operation that only writes a leaf.
-type record struct {
-	leaf  *ledger.Leaf
-	index int64
-}
-
-func (r *record) reads(*needs) {}
-
-func (r *record) judge(c *commit) error {
-	r.index = c.leaf(r.leaf)
-	return nil
-}
-
 // Transfer gives a transfer to one of its two partners, with the decision that it stands under now and the newest word on what became of
 // it. The error is ErrNotYours for anybody else.
 func (x *Exchange) Transfer(ctx context.Context, by Principal, id transfer.TransferID) (Judged, error) {
@@ -217,10 +88,10 @@ func (x *Exchange) Transfer(ctx context.Context, by Principal, id transfer.Trans
 	}
 	out := Judged{Transfer: rows[0]}
 	for _, e := range found {
-		switch e.Leaf.Kind {
-		case ledger.KindDecision:
+		switch {
+		case e.Leaf.Kind == ledger.KindDecision && !e.Leaf.ForRelease(): // which decides about what is left of the message alone
 			out.Decision, out.Transfer.Log, out.Transfer.DecisionLeaf = e.Leaf, e.Origin, e.Index
-		case ledger.KindOutcome:
+		case e.Leaf.Kind == ledger.KindOutcome:
 			out.Last = e.Leaf
 		}
 	}

@@ -102,8 +102,7 @@ func TestWithdrawalAndCollectionAtOnce(t *testing.T) {
 // taken under the locks that bring the commits about one person into order.
 func (h *house) inOrder(hubs []*hub, nhs string, id transfer.TransferID) {
 	h.Helper()
-	found, _, err := hubs[0].Search(context.Background(), by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
-	h.must(err)
+	found := hubs[0].found(by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
 	var withdrawn exchange.Entry
 	for _, e := range found {
 		if e.Leaf.Kind == ledger.KindConsent && e.Leaf.Consent.State == string(consent.Withdrawn) {
@@ -221,8 +220,7 @@ func TestANewPersonInSeveralMessagesAtOnceIsOnePerson(t *testing.T) {
 				t.Fatalf("round %d: %v", round, err)
 			}
 			persons := map[string]bool{}
-			found, _, err := hubs[0].Search(t.Context(), by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
-			h.must(err)
+			found := hubs[0].found(by(operator), exchange.Query{Person: &known(nhs)[0], Why: "test", Everyone: true})
 			for _, e := range found {
 				for _, s := range e.Leaf.Subjects {
 					if s.Role == transfer.Carer {

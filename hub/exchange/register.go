@@ -85,7 +85,7 @@ func (c *commit) takeActs(rows []store.AgreementAct) error {
 		v, known := next.declared.Agreement(a.Agreement, a.Version)
 		if began && known && a.Log != c.x.cfg.Origin && next.status(v) != c.register.status(v) {
 			c.leafUnder(agreementKey(v), &ledger.Leaf{
-				Kind: ledger.KindAgreement, Actor: hub, Agreement: inLeaf(v), Note: fmt.Sprintf("%s: leaf %d of %s", word(next.status(v)), a.Leaf, a.Log),
+				Kind: ledger.KindAgreement, Actor: ledger.Hub, Agreement: inLeaf(v), Note: fmt.Sprintf("%s: leaf %d of %s", word(next.status(v)), a.Leaf, a.Log),
 			})
 		}
 		c.follow(next)
@@ -166,7 +166,7 @@ func (x *Exchange) adoption(ctx context.Context, index *agreement.Index) (*adopt
 			is = "suspended: " + p.SuspendedReason
 		}
 		if was != is {
-			op.leaves = append(op.leaves, keyed{key, &ledger.Leaf{Kind: ledger.KindPartner, Actor: hub, Recipient: p.ID, Note: is}})
+			op.leaves = append(op.leaves, keyed{key, &ledger.Leaf{Kind: ledger.KindPartner, Actor: ledger.Hub, Recipient: p.ID, Note: is}})
 		}
 	}
 	return op, nil
@@ -232,7 +232,7 @@ func (x *Exchange) standing(ctx context.Context, a *agreement.Agreement, status 
 	if was == is || was == "" && is != activated {
 		return nil, nil
 	}
-	return &ledger.Leaf{Kind: ledger.KindAgreement, Actor: hub, Agreement: inLeaf(a), Note: is}, nil
+	return &ledger.Leaf{Kind: ledger.KindAgreement, Actor: ledger.Hub, Agreement: inLeaf(a), Note: is}, nil
 }
 
 func inLeaf(a *agreement.Agreement) *ledger.Agreement {

@@ -27,7 +27,7 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("transfer %s was decided again at release and is now %s", e.Transfer, e.State)
 }
 
-// Collect releases a transfer to its recipient: it decides again, writes the release leaf, and only then hands out the parcel. The
+// Collect releases a transfer to its recipient: it decides again, writes the decision and its release, and only then hands out the parcel. The
 // errors are ErrNotYours, *StateError, and *StoppedError when the fresh decision does not permit.
 func (x *Exchange) Collect(ctx context.Context, by Principal, id transfer.TransferID) (delivery.Parcel, error) {
 	return x.release(ctx, actorOf(by), id, by.Partner)
@@ -134,11 +134,11 @@ func (r *release) judge(c *commit) error {
 		return err
 	}
 	r.takeRoom(len(r.dataset))
-	l := c.leafOf(ledger.KindRelease, r.actor, t, &d, people)
-	l.State = transfer.Released
-	l.Payload = seal.Digest(stored.nonce, r.dataset)
-	r.leaf, r.flow, r.nonce = l, d.Flow, stored.nonce
-	r.index = c.leaf(l)
+	weighed := c.leafOf(r.actor, t, &d, people)
+	weighed.State = "" // it leaves the transfer as it is, and its release moves it
+	c.leaf(weighed)
+	r.leaf, r.flow, r.nonce = weighed.Release(seal.Digest(stored.nonce, r.dataset)), d.Flow, stored.nonce
+	r.index = c.leaf(r.leaf)
 	if err := c.move(t, transfer.Released, d.clause(), r.index); err != nil {
 		return err
 	}
@@ -209,8 +209,7 @@ func (c *commit) withdraw(actor ledger.Actor, t *store.Transfer, d *decided, peo
 		to = transfer.Refused
 	}
 	c.moved(t, to, "", -1)
-	l := c.leafOf(ledger.KindDecision, actor, t, d, people)
-	l.State = to
+	l := c.leafOf(actor, t, d, people)
 	shorten(l)
 	c.workOf(t, d, c.leaf(l))
 	c.done = append(c.done, t.ID)
@@ -244,9 +243,7 @@ func (r *release) disclosure() delivery.Disclosure {
 		d.LawfulBasis = delivery.LawfulBasis{Article6: f.Basis.Article6, Article9: f.Basis.Article9, Schedule1: f.Basis.Schedule1}
 	}
 	for _, s := range r.leaf.Subjects {
-		if len(s.Items) > 0 { // of somebody of whom nothing goes the recipient learns nothing
-			d.Consents = append(d.Consents, s.Consents...)
-		}
+		d.Consents = append(d.Consents, s.Consents...)
 	}
 	d.Log = delivery.LogRef{Origin: r.x.cfg.Origin, Index: r.index}
 	return d

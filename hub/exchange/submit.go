@@ -205,8 +205,7 @@ func (s *submit) judgeFor(c *commit, recipient transfer.PartnerID, people []subj
 	default:
 		t.State = transfer.Refused
 	}
-	l := c.leafOf(ledger.KindDecision, actorOf(s.by), &t, &d, people)
-	l.State = t.State
+	l := c.leafOf(actorOf(s.by), &t, &d, people)
 	t.DecisionLeaf = c.leaf(l)
 	c.workOf(&t, &d, t.DecisionLeaf)
 	for _, p := range people {
@@ -237,11 +236,12 @@ func (c *commit) keep(t *store.Transfer, doc *contracts.Document, d *decided, pe
 	if err != nil {
 		return err
 	}
-	sealed, err := c.x.cfg.Sealer.Seal(t.ID, plain)
+	nonce := newNonce()
+	sealed, err := c.x.cfg.Sealer.Seal(t.ID, nonce, plain)
 	if err != nil {
 		return fmt.Errorf("seal the dataset of %s: %w", t.ID, err)
 	}
-	c.insert.Payloads = append(c.insert.Payloads, store.Payload{Transfer: t.ID, Sealed: sealed, Nonce: newNonce()})
+	c.insert.Payloads = append(c.insert.Payloads, store.Payload{Transfer: t.ID, Sealed: sealed, Nonce: nonce})
 	return nil
 }
 

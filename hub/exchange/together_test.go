@@ -82,6 +82,17 @@ func TestWhatArrivesAtTheSameInstant(t *testing.T) {
 				h.Errorf("collect: %v, withdraw: %v", c, w)
 			}
 		},
+		"a consent and then a collection, by the same": func(h *house, nhs string, waiting, _ store.Transfer, u *hub) {
+			var g, c error
+			var done exchange.Consented
+			given := func() {
+				done, g = u.RecordConsent(context.Background(), by(ageUKHerts), "g", known(nhs), said(consent.Given, winter))
+			}
+			u.together(given, collect(u, waiting.ID, &c))
+			if given(); g != nil || c != nil || !done.Repeat || len(done.Resumed)+len(done.Stopped) > 0 {
+				h.Errorf("record: %+v %v, collect: %v", done, g, c)
+			}
+		},
 		"a receipt and then a withdrawal": func(h *house, nhs string, waiting, collected store.Transfer, u *hub) {
 			var a, w error
 			var done exchange.Consented

@@ -17,6 +17,7 @@ import (
 // and partners stood.
 type History struct {
 	index   *agreement.Index // every version, whatever became of it
+	last    *ledger.Leaf     // that was added
 	rulings map[transfer.TransferID][]policy.Ruling
 	stands
 
@@ -50,8 +51,11 @@ func NewHistory(index *agreement.Index) *History {
 	}
 }
 
-// Add takes the next leaf.
-func (h *History) Add(l *ledger.Leaf) {
+// Add takes the next leaf, and reports whether it records a decision with what that was made on. A release does where it rests on no decision
+// right before it.
+func (h *History) Add(l *ledger.Leaf) (decides bool) {
+	rests := l.RestsOn(h.last)
+	h.last = l
 	switch l.Kind {
 	case ledger.KindConsent:
 		if l.Consent != nil {
@@ -66,11 +70,16 @@ func (h *History) Add(l *ledger.Leaf) {
 	case ledger.KindAgreement, ledger.KindPartner:
 		h.changed(l)
 	case ledger.KindDecision, ledger.KindRelease:
+		if rests {
+			return false
+		}
 		h.named(l)
 		if names := named(l, h.rulings[l.Transfer]); len(names) > 0 {
 			h.employed(l.Sender, names, l.Staff)
 		}
+		return true
 	}
+	return false
 }
 
 func (h *History) consent(l *ledger.Leaf) {

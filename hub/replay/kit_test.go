@@ -115,6 +115,7 @@ type hub struct {
 	events map[string][]consent.Event // by commitment
 	ruled  map[transfer.TransferID][]policy.Ruling
 	count  int
+	old    bool // a release holds itself what it was decided on, as in the first logs
 }
 
 func newHub(t testing.TB, agreements ...*agreement.Agreement) *hub {
@@ -206,7 +207,7 @@ func (h *hub) judges(kind ledger.Kind, id transfer.TransferID, who string, r *po
 	r.Subjects[0].Events = h.events[who] // the others have said nothing
 	d := policy.Decide(h.index, r)
 	l := &ledger.Leaf{
-		Kind: kind, Transfer: id, Sender: r.Sender, Recipient: r.Recipient, Type: r.Contract.Type, Purpose: r.Purpose, Service: r.Service,
+		Kind: ledger.KindDecision, Transfer: id, Sender: r.Sender, Recipient: r.Recipient, Type: r.Contract.Type, Purpose: r.Purpose, Service: r.Service,
 		Outcome: d.Outcome, Expires: d.Expires,
 	}
 	if a := d.Agreement; a != nil {
@@ -226,7 +227,19 @@ func (h *hub) judges(kind ledger.Kind, id transfer.TransferID, who string, r *po
 		l.Subjects = append(l.Subjects, line)
 	}
 	replay.WriteInputs(l, r, h.index)
-	h.write(l)
+	switch {
+	case kind == ledger.KindDecision || !d.Outcome.Permits():
+		if l.State = transfer.Queued; !d.Outcome.Permits() {
+			l.State = transfer.Held
+		}
+		h.write(l)
+	case h.old:
+		l.Kind, l.State = ledger.KindRelease, transfer.Released
+		h.write(l)
+	default:
+		h.write(l)
+		h.write(l.Release("hmac-sha256:" + strings.Repeat("ab", 32)))
+	}
 	return d
 }
 

@@ -16,7 +16,7 @@ import (
 // Drift is a decision that would not be made as it was.
 type Drift struct {
 	Index    int64
-	Kind     ledger.Kind
+	What     string // "decision", "decision for a release" where a dataset left on it, "release" where that holds its own
 	Transfer transfer.TransferID
 	Was, Now transfer.Outcome // Now is empty when the decision cannot be made any more
 	Why      []string         // each difference, in words without personal data
@@ -27,27 +27,31 @@ func (d Drift) String() string {
 	if d.Now != "" {
 		now = "would now be " + string(d.Now)
 	}
-	return fmt.Sprintf("leaf %d (%s, transfer %s) was %s and %s: %s", d.Index, d.Kind, d.Transfer, d.Was, now, strings.Join(d.Why, "; "))
+	return fmt.Sprintf("leaf %d (%s, transfer %s) was %s and %s: %s", d.Index, d.What, d.Transfer, d.Was, now, strings.Join(d.Why, "; "))
 }
 
 // Redecided is what a log came to when its decisions were made again.
 type Redecided struct {
-	Decisions int64 // that were made again, releases among them
+	Decisions int64 // that were made again, those for a release among them
 	Drifts    int64 // that were, or would be, made otherwise
 	// Rewritten are the versions, "hertswise@1", of which the caller has another text than the one that decisions were made under. Nothing is
 	// wrong with a new status line; anything else should have been a new version.
 	Rewritten []string
 }
 
-// Redecide makes every decision and release of a log again, under the agreements as they stood then, and visits those that come out otherwise:
-// in outcome, clause, items, consents or reasons. Words and deadlines may change. The error is about reading the log, or visit's own.
+// Redecide makes every decision of a log again, those for releases among them, under the agreements as they stood then, and visits those that
+// come out otherwise: in outcome, clause, items, consents or reasons. Words and deadlines may change. The error is about reading the log, or
+// visit's own.
 func Redecide(ctx context.Context, src ledger.Source, index *agreement.Index, visit func(Drift) error) (Redecided, error) {
 	var done Redecided
 	h := NewHistory(index)
 	rewritten := map[string]bool{}
 	err := decisions(ctx, src, h, func(at int64, l *ledger.Leaf) error {
 		done.Decisions++
-		drift := Drift{Index: at, Kind: l.Kind, Transfer: l.Transfer, Was: l.Outcome}
+		drift := Drift{Index: at, What: string(l.Kind), Transfer: l.Transfer, Was: l.Outcome}
+		if l.ForRelease() {
+			drift.What = "decision for a release"
+		}
 		if a := l.Agreement; a != nil {
 			v := version{a.ID, a.Version}
 			now, known := index.Agreement(a.ID, a.Version)

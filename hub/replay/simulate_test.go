@@ -53,8 +53,8 @@ func TestAProposalIsPlayedOverTheLog(t *testing.T) {
 	proposed.Status, proposed.Starts = agreement.Draft, noon.Add(90*day) // it starts next year
 	done := h.simulated(x, proposed, time.Time{},
 		"3 t1 permit-reduced to permit-reduced, +[carer.addresses.lines] -[carer.name.given] [ITEM_NOT_LISTED]",
-		"5 t2 permit to permit-reduced, +[] -[carer.name.given] [ITEM_NOT_LISTED]",
-		"6 t3 permit-reduced to permit-reduced, +[] -[carer.name.given] [ITEM_NOT_LISTED CONSENT_SCOPE]")
+		"6 t2 permit to permit-reduced, +[] -[carer.name.given] [ITEM_NOT_LISTED]",
+		"7 t3 permit-reduced to permit-reduced, +[] -[carer.name.given] [ITEM_NOT_LISTED CONSENT_SCOPE]")
 	want := replay.Simulated{
 		Transfers: 4, Otherwise: 3, People: 2,
 		Moves: []replay.Move{
@@ -76,16 +76,16 @@ func TestAProposalOnAnotherBasisLetsHoldsGo(t *testing.T) {
 	})
 	h.expect(h.refers("t4", commitment(0xc3), carerAll...), transfer.Hold) // looked at again, and it counts once
 	done := h.simulated(x, proposed, time.Time{},
-		"6 t3 permit-reduced to permit-reduced, +[carer.phones] -[] [ITEM_NOT_LISTED]",
-		"7 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
+		"7 t3 permit-reduced to permit-reduced, +[carer.phones] -[] [ITEM_NOT_LISTED]",
+		"8 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
 	newly := []replay.Items{{Name: "carer.phones", Transfers: 2}, {Name: "carer.name.family", Transfers: 1}, {Name: "carer.name.given", Transfers: 1}}
 	if diff := cmp.Diff(newly, done.Newly); diff != "" || done.People != 2 || done.Otherwise != 2 {
 		t.Error(diff, done)
 	}
 	// What lies before is history: people's consents count, decisions are not listed.
-	h.simulated(x, proposed, h.now.Add(-150*time.Second), "6 t3 permit-reduced to permit-reduced, +[carer.phones] -[] [ITEM_NOT_LISTED]",
-		"7 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
-	h.simulated(x, proposed, h.now, "8 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
+	h.simulated(x, proposed, h.now.Add(-150*time.Second), "7 t3 permit-reduced to permit-reduced, +[carer.phones] -[] [ITEM_NOT_LISTED]",
+		"8 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
+	h.simulated(x, proposed, h.now, "9 t4 hold to permit-reduced, +[carer.name.given carer.name.family carer.phones] -[] [ITEM_NOT_LISTED]")
 }
 
 // A proposal concerns those about whom more or less would go. Where that is nobody, and a hold would be a refusal, it concerns everybody.
@@ -104,22 +104,22 @@ func TestWhomAProposalConcerns(t *testing.T) {
 	}
 	withReferrer("t5", ann)
 	if done := h.simulated(x, hertswise(2, listing("carer.name.family")), since,
-		"8 t5 permit-reduced to permit-reduced, +[] -[carer.phones] [ITEM_NOT_LISTED SUBJECT_GROUP_NOT_COVERED]"); done.People != 1 {
+		"9 t5 permit-reduced to permit-reduced, +[] -[carer.phones] [ITEM_NOT_LISTED SUBJECT_GROUP_NOT_COVERED]"); done.People != 1 {
 		t.Errorf("got %+v", done)
 	}
 	if done := h.simulated(x, hertswise(2, listing("carer.name.family", "carer.phones", "referrer.name")), since,
-		"8 t5 permit-reduced to permit, +[referrer.name] -[] []"); done.People != 1 {
+		"9 t5 permit-reduced to permit, +[referrer.name] -[] []"); done.People != 1 {
 		t.Errorf("got %+v", done)
 	}
 	withReferrer("t6", commitment(0xc3))
 	gone := hertswise(2, func(f *agreement.Flow) { f.Service = "navigators" })
-	if done := h.simulated(x, gone, h.now, "9 t6 hold to refuse, +[] -[] [PURPOSE_NOT_COVERED]"); done.People != 2 {
+	if done := h.simulated(x, gone, h.now, "10 t6 hold to refuse, +[] -[] [PURPOSE_NOT_COVERED]"); done.People != 2 {
 		t.Errorf("got %+v", done)
 	}
 }
 
 func TestTheVersionInForceSimulatesToNothing(t *testing.T) {
-	h, versions := aYear(t)
+	h, versions := aYear(t, false)
 	x := register(t, versions)
 	if done := h.simulated(x, hertswise(3, listing("carer.name.family")), h.now.Add(day)); done.Transfers != 0 {
 		t.Errorf("got %+v", done)
@@ -163,7 +163,7 @@ func TestAConditionThatWasNotAskedIsNotAnswered(t *testing.T) {
 		Subjects: []policy.Subject{{Role: transfer.Carer, Items: items(carerAll...), Facts: policy.Adult}},
 	})
 	done := h.simulated(x, hertswise(2, asks, listing("carer.name.family")), h.now.Add(-time.Second),
-		"8 t5 permit-reduced to permit-reduced, +[] -[carer.name.given carer.phones] [ITEM_NOT_LISTED]")
+		"9 t5 permit-reduced to permit-reduced, +[] -[carer.name.given carer.phones] [ITEM_NOT_LISTED]")
 	if done.Unknown != 0 {
 		t.Errorf("got %+v", done)
 	}

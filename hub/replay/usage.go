@@ -37,7 +37,8 @@ func Usage(ctx context.Context, src ledger.Source, index *agreement.Index, since
 		}
 	}
 	err := walk(ctx, src, func(_ int64, l *ledger.Leaf) error {
-		if decides(l) && l.Agreement != nil && !l.At.Before(since) {
+		decided := l.Kind == ledger.KindDecision || l.Kind == ledger.KindRelease
+		if decided && l.Agreement != nil && !l.At.Before(since) {
 			u.leaf(l)
 		}
 		return nil
@@ -80,7 +81,7 @@ func (u *usage) list(a *agreement.Agreement) {
 	}
 }
 
-// leaf takes a decision. The first about a transfer shows all that was sent; later ones what is still there.
+// leaf takes a decision or a release. The first about a transfer shows all that was sent; later ones what is still there.
 func (u *usage) leaf(l *ledger.Leaf) {
 	c := u.lines[line{l.Agreement.Flow, l.Type}]
 	if c == nil {

@@ -42,19 +42,15 @@ func walk(ctx context.Context, src ledger.Source, visit func(index int64, l *led
 	return nil
 }
 
-// decisions walks a log through its history, and visits every leaf that records a decision.
+// decisions walks a log through its history, and visits every leaf that records a decision: a release and the decision that it rests on are
+// one, and the decision is visited.
 func decisions(ctx context.Context, src ledger.Source, h *History, visit func(index int64, l *ledger.Leaf) error) error {
 	return walk(ctx, src, func(index int64, l *ledger.Leaf) error {
-		h.Add(l)
-		if !decides(l) {
+		if !h.Add(l) {
 			return nil
 		}
 		return visit(index, l)
 	})
-}
-
-func decides(l *ledger.Leaf) bool {
-	return l.Kind == ledger.KindDecision || l.Kind == ledger.KindRelease
 }
 
 // again makes a decision again, on what stood then.
