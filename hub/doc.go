@@ -9,12 +9,18 @@
 //	5  hub/server                                the composition root: builds, runs, drains; the configuration and the keys
 //	4  hub/api                                   HTTP in, and the same submit over NATS; problem documents
 //	3½ hub/exchange                              the use cases, each an operation in a shared commit
+//	   hub/tables                                what is stored beside the log, held against the log: every kind of row
+//	   hub/rights                                what people do about a person's rights, complaints, incidents: cases, and notices to recipients
 //	3  hub/bus  hub/delivery  adapters/*         JetStream; attempts, back-off, circuits; one adapter for each protocol
 //	   hub/replay                                decisions made again from the log: drift, a proposal over the past, what clauses carried
-//	2  hub/ledger (+audit)  hub/store  hub/seal  the disclosure log and its auditor; durable state on two engines; sealing
+//	   hub/report                                what was found in the log, as CSV, JSON, FHIR AuditEvent and pages to print
+//	   hub/traffic                               flows as they were, from the log, against those that are declared
+//	2  hub/ledger (+audit, receipt, witness)  hub/store  hub/seal  the disclosure log and its auditor; durable state on two engines; sealing
+//	   hub/watch                                 what is unusual in the log, as flags; pure
 //	1  hub/policy  hub/agreement  hub/consent  hub/dataset  hub/auth    pure: no I/O, no clock
 //	   hub/casebook                                                     the cases beside the agreements, played through policy
 //	0  hub/transfer  contracts  sharing-agreements                      vocabulary; schemas and their compiler; agreements
+//	   hub/dates                                                        the days that the law counts, and bank holidays
 //
 // # A reader's order
 //
@@ -29,7 +35,8 @@
 //
 // To know that nothing leaves unseen:
 //
-//  7. hub/ledger (FORMAT.md first): leaf, tree, checkpoint, proofs; hub/ledger/audit for what makes a log whole.
+//  7. hub/ledger (FORMAT.md first): leaf, tree, checkpoint, proofs; hub/ledger/audit for what makes a log whole; receipt and witness
+//     for what others hold in their hands.
 //  8. hub/seal and hub/store: what is kept, and how it goes.
 //  9. hub/exchange: submit.go, then release.go. Here a decision, the log and the state of a transfer meet, and nowhere else.
 //  10. hub/delivery: Parcel, the one thing that an adapter can carry; then the worker.

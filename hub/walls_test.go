@@ -34,24 +34,30 @@ var walls = map[string]wall{
 	"hub":                {0, ""}, // the map, and these walls
 	"hub/transfer":       {0, ""},
 	"contracts":          {0, "hub/transfer"}, // schemas speak of roles and purposes
+	"hub/dates":          {0, ""},
 	"sharing-agreements": {0, ""},
 
 	// Pure.
-	"hub/agreement": {1, "contracts hub/transfer"},
+	"hub/agreement": {1, "contracts hub/dates hub/transfer"},
 	"hub/auth":      {1, "hub/transfer"},
 	"hub/consent":   {1, "contracts hub/transfer"},
 	"hub/dataset":   {1, "contracts"},
 	"hub/casebook":  {1, "contracts hub/agreement hub/consent hub/dataset hub/policy hub/transfer"}, // it plays a decision from the message to the cut
-	"hub/policy":    {1, "contracts hub/agreement hub/consent hub/transfer"},                        // it judges by the agreement and by what people have said
+	"hub/policy":    {1, "contracts hub/agreement hub/consent hub/dates hub/transfer"},              // it judges by the agreement and by what people have said
 
 	// Durable state.
 	"hub/seal":                    {2, "hub/transfer"},
 	"hub/ledger":                  {2, "hub/transfer"},
 	"hub/ledger/audit":            {2, "hub/ledger hub/transfer"},
+	"hub/ledger/receipt":          {2, "hub/ledger hub/seal"},              // the digest of a dataset
+	"hub/ledger/witness":          {2, "hub/ledger hub/store"},             // where checkpoints are published
 	"hub/store":                   {2, "hub/ledger hub/seal hub/transfer"}, // what is kept: leaves and sealed payloads
 	"hub/store/internal/sqlstore": {2, "hub/ledger hub/store hub/transfer"},
 	"hub/store/postgres":          {2, "hub/store hub/store/internal/sqlstore"},
 	"hub/store/sqlite":            {2, "hub/store hub/store/internal/sqlstore"},
+
+	// What is unusual in the log. Pure.
+	"hub/watch": {2, "hub/consent hub/dates hub/ledger hub/transfer"},
 
 	// Carrying.
 	"hub/bus":          {3, "hub/transfer"},
@@ -62,23 +68,33 @@ var walls = map[string]wall{
 	// Decisions made again from the log.
 	"hub/replay": {3, "contracts hub/agreement hub/consent hub/ledger hub/policy hub/transfer"},
 
+	// What the log says of the flows of data. Its tables are rows of a report.
+	"hub/traffic": {3, "contracts hub/agreement hub/ledger hub/report hub/store hub/transfer"},
+
+	// What was found in the log, for those who read it.
+	"hub/report": {3, "contracts hub/agreement hub/dates hub/ledger hub/transfer"},
+
 	// The use cases.
-	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/delivery hub/ledger hub/policy hub/replay hub/seal" +
-		" hub/store hub/transfer"},
+	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/delivery hub/ledger hub/policy hub/replay hub/report" +
+		" hub/seal hub/store hub/traffic hub/transfer"},
+
+	// What people do about a person's rights, each step an act of the exchange.
+	"hub/tables": {3.5, "hub/exchange hub/ledger hub/ledger/audit hub/seal hub/store hub/transfer"}, // it reads what the exchange has written
+	"hub/rights": {3.5, "contracts hub/agreement hub/consent hub/dates hub/exchange hub/ledger hub/policy hub/report hub/store hub/transfer hub/watch"},
 
 	// HTTP in, and the same operation over NATS.
-	"hub/api": {4, "contracts hub/auth hub/bus hub/consent hub/exchange hub/ledger hub/policy hub/store hub/transfer"},
+	"hub/api": {4, "contracts hub/auth hub/bus hub/consent hub/dates hub/exchange hub/ledger hub/ledger/receipt hub/ledger/witness hub/policy hub/report hub/rights hub/store hub/transfer"},
 
 	// The composition root: it alone knows which stores and adapters there are.
-	"hub/server": {5, "adapters/mailbox adapters/webhook hub/agreement hub/api hub/auth hub/bus hub/delivery hub/exchange hub/ledger" +
-		" hub/ledger/audit hub/seal hub/store hub/store/postgres hub/store/sqlite hub/transfer sharing-agreements"},
+	"hub/server": {5, "adapters/mailbox adapters/webhook hub/agreement hub/api hub/auth hub/bus hub/dates hub/delivery hub/exchange hub/ledger" +
+		" hub/ledger/audit hub/ledger/witness hub/rights hub/seal hub/store hub/store/postgres hub/store/sqlite hub/tables hub/transfer sharing-agreements"},
 
 	// Programs. A partner's client knows the vocabulary and how to sign, and nothing of how a hub works: what it checks of the log it
 	// checks by code of its own. `hub demo` and `hub bench` are partners, and reach the hub as partners do.
 	"cmd/partner/client": {6, "hub/auth hub/transfer"},
 	"cmd/partner":        {6, "cmd/partner/client hub/auth hub/transfer"},
-	"cmd/hub": {6, "cmd/partner/client contracts hub/agreement hub/auth hub/casebook hub/exchange hub/ledger hub/ledger/audit hub/replay" +
-		" hub/server hub/store hub/transfer sharing-agreements"},
+	"cmd/hub": {6, "cmd/partner/client contracts hub/agreement hub/auth hub/casebook hub/dates hub/exchange hub/ledger hub/ledger/audit hub/rights" +
+		" hub/ledger/receipt hub/ledger/witness hub/replay hub/report hub/server hub/store hub/traffic hub/transfer sharing-agreements"},
 
 	// What tests are made with.
 	"hub/seal/vaulttest":         {2, ""},

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 
@@ -16,15 +18,25 @@ import (
 	"referralhub/hub/auth"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/report"
 	"referralhub/hub/server"
 	"referralhub/hub/transfer"
 )
 
 type auditCmd struct {
+	Why      why                 `required:"" help:"Why you ask: it is logged with the question. Name nobody in it." placeholder:"REASON"`
+	Person   bool                `help:"Ask about one person, whose identifier comes from standard input. Meant when nothing else is asked about."`
 	Scheme   string              `help:"What kind of identifier is read: ${enum}." enum:"nhs-number,case-number,ni-number" default:"nhs-number" placeholder:"KIND"`
 	Of       transfer.PartnerID  `help:"Whose case number it is: partners number people themselves." placeholder:"PARTNER"`
-	Why      why                 `required:"" help:"Why you ask: it is logged with the question. Name nobody in it." placeholder:"REASON"`
 	Transfer transfer.TransferID `help:"Ask about one transfer instead of a person." placeholder:"ID"`
+
+	client.Facets `embed:"" group:"What an entry has to say"`
+	From          client.Instant `help:"Not before this day, or time." placeholder:"DAY" group:"What an entry has to say"`
+	To            client.Instant `help:"Before this day, or time." placeholder:"DAY" group:"What an entry has to say"`
+
+	Newest bool   `help:"The newest first."`
+	Form   string `help:"Write it as ${enum}." enum:"text,csv,json,jsonl,auditevent,html" default:"text" placeholder:"FORM"`
+	Out    string `help:"Write it into this file, which is whole or not there." placeholder:"FILE"`
 }
 
 // Help is what `hub audit --help` says besides.
@@ -33,7 +45,9 @@ func (auditCmd) Help() string {
 
 	hub audit --why "subject access request of 3 March"
 	hub audit --scheme case-number --of age-uk-hertfordshire --why "complaint" < number
-	hub audit --transfer 01a1fff9-37cc-7922-ac67-9c7576e408b8 --why "wrong address"`
+	hub audit --transfer 01a1fff9-37cc-7922-ac67-9c7576e408b8 --why "wrong address"
+	hub audit --recipient pohwer --kind release --from 2026-03-01 --why "yearly review"
+	hub audit --item carer.addresses --form csv --out addresses.csv --why "breach of 4 March"`
 }
 
 // why is a reason that is written down for good.
@@ -54,8 +68,11 @@ func (w why) Validate() error {
 
 // Validate finds flags that do not go together.
 func (c *auditCmd) Validate() error {
-	if (c.Scheme == "case-number") != (c.Of != "") {
+	switch {
+	case (c.Scheme == "case-number") != (c.Of != ""):
 		return errors.New("--scheme case-number and --of go together: a case number means something to the partner that gave it and to nobody else")
+	case c.Person && c.Transfer != "":
+		return errors.New("ask about a person or about a transfer: --person and --transfer do not go together")
 	}
 	return nil
 }
@@ -66,8 +83,12 @@ func (c *auditCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	q := exchange.Query{Transfer: c.Transfer, Of: c.Of, Why: string(c.Why), Everyone: true}
-	if c.Transfer == "" {
+	q := exchange.Query{Transfer: c.Transfer, Of: c.Of, Filter: c.filter(), Why: string(c.Why), Everyone: true, Newest: c.Newest}
+	if c.Form != "text" {
+		q.Form = c.Form
+	}
+	alone := c.Transfer == "" && c.Facets.Empty() && c.From.IsZero() && c.To.IsZero()
+	if c.Person || c.Of != "" || alone {
 		if f, ok := e.stdin.(*os.File); ok {
 			if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 				fmt.Fprintf(e.stderr, "%s: ", c.Scheme)
@@ -77,27 +98,68 @@ func (c *auditCmd) Run(e *env) error {
 			return err
 		}
 	}
-	var found []exchange.Entry
-	var leaf int64
-	err = server.WithExchange(e.ctx, cfg, e.logger("warn"), func(x *exchange.Exchange) error {
+	return server.WithExchange(e.ctx, cfg, e.logger("warn"), func(x *exchange.Exchange) error {
 		if _, known := x.Index().Partner(c.Of); c.Of != "" && !known {
 			return fmt.Errorf("--of: %s is not in the register: hub partner list shows who is", c.Of)
 		}
 		by := auth.Principal{Partner: operator, System: transfer.SystemID(operator) + "/command-line"}
-		found, leaf, err = x.Search(e.ctx, by, q)
-		return err
+		found, err := x.Search(e.ctx, by, q)
+		if unknown := (*exchange.WordError)(nil); errors.As(err, &unknown) {
+			return fmt.Errorf("--%s: %s", unknown.Field, unknown.Detail)
+		}
+		if err != nil {
+			return err
+		}
+		write := func(w io.Writer) error { return c.write(e.ctx, w, found) }
+		if c.Out == "" {
+			return write(e.stdout)
+		}
+		if err := client.Whole(c.Out, write); err != nil {
+			return err
+		}
+		summary(e.stdout, found.Size, found)
+		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// filter puts the flags into the words of the exchange.
+func (c *auditCmd) filter() exchange.Filter {
+	f := c.Facets
+	return exchange.Filter{
+		Kinds:   lo.Map(f.Kinds, func(k string, _ int) ledger.Kind { return ledger.Kind(k) }),
+		Partner: f.Partner, Sender: f.Sender, Recipient: f.Recipient, Agreement: f.Agreement, Version: f.Version, Flow: f.Flow, Purpose: f.Purpose,
+		Service: f.Service, Item: f.Item, Category: contracts.Category(f.Category), Outcome: f.Outcome, Exception: f.Exception, State: f.State,
+		From: c.From.Time, To: c.To.Time,
 	}
-	for _, f := range found {
-		tell(e.stdout, f)
+}
+
+// write gives the answer in the form that was asked for.
+func (c *auditCmd) write(ctx context.Context, w io.Writer, found *exchange.Found) error {
+	if c.Form != "text" {
+		return found.Write(ctx, w, report.Form(c.Form))
 	}
-	if len(found) == 0 {
-		fmt.Fprintln(e.stdout, "The log has nothing under this: nothing was decided, and nobody received anything.")
+	out := bufio.NewWriter(w) // which keeps the first error for the end
+	entries := 0
+	for e, err := range together(found.Each(ctx)) {
+		if err != nil {
+			return err
+		}
+		tell(out, e)
+		entries++
 	}
-	fmt.Fprintf(e.stdout, "%s. That you asked is leaf %d.\n", client.Count(len(found), "entry"), leaf)
-	return nil
+	if entries == 0 && found.Next == nil {
+		fmt.Fprintln(out, "The log has nothing under this: nothing was decided, and nobody received anything.")
+	}
+	summary(out, entries, found)
+	return out.Flush()
+}
+
+func summary(w io.Writer, entries int, found *exchange.Found) {
+	more := ""
+	if found.Next != nil {
+		more = " There are more: ask again by dates."
+	}
+	fmt.Fprintf(w, "%s. That you asked is leaf %d.%s\n", client.Count(entries, "entry"), found.Leaf, more)
 }
 
 // person reads whom it is asked about.
@@ -163,6 +225,52 @@ func grounds(l *ledger.Leaf, line func(string, ...any)) {
 	}
 }
 
+// together makes one entry of a release and the decision that was made for it: what left, and on what grounds. They stand side by side, in one
+// order or the other.
+func together(found iter.Seq2[exchange.Entry, error]) iter.Seq2[exchange.Entry, error] {
+	return func(yield func(exchange.Entry, error) bool) {
+		var held *exchange.Entry
+		for e, err := range found {
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			if held != nil {
+				one, joined := join(*held, e)
+				if held = nil; !yield(one, nil) {
+					return
+				}
+				if joined {
+					continue
+				}
+			}
+			if e.Leaf.ForRelease() || e.Leaf.Kind == ledger.KindRelease {
+				held = &e
+			} else if !yield(e, nil) {
+				return
+			}
+		}
+		if held != nil {
+			yield(*held, nil)
+		}
+	}
+}
+
+// join puts the grounds of the one into the other, where one is the release that the other was decided for; otherwise it gives the first.
+func join(a, b exchange.Entry) (exchange.Entry, bool) {
+	decision, release := a, b
+	if a.Leaf.RestsOn(b.Leaf) {
+		decision, release = b, a
+	}
+	if !release.Leaf.RestsOn(decision.Leaf) {
+		return a, false
+	}
+	both := *decision.Leaf
+	both.Kind, both.State = release.Leaf.Kind, release.Leaf.State
+	release.Leaf = &both
+	return release, true
+}
+
 // tell prints an entry of the log. What a recipient received is named item by item; of what was only decided, how much it was.
 func tell(w io.Writer, f exchange.Entry) {
 	l := f.Leaf
@@ -178,6 +286,8 @@ func tell(w io.Writer, f exchange.Entry) {
 		what += ": " + l.Ruling.Act
 	case l.Disclosure != nil:
 		what += " outside the hub, by " + l.Disclosure.How
+	case l.Query != nil:
+		what += " by " + string(l.Actor.System)
 	}
 	fmt.Fprintf(w, "leaf %d  %s  %s\n", f.Index, l.At.Format("2006-01-02 15:04:05"), what)
 	line := func(format string, args ...any) { fmt.Fprint(w, client.Wrap("  ", fmt.Sprintf(format, args...))) }
@@ -195,6 +305,13 @@ func tell(w io.Writer, f exchange.Entry) {
 			to += []string{", to ", " and "}[min(i, 1)] + string(r)
 		}
 		line("recorded by %s, for %s%s", l.Actor.Partner, c.Purpose, to)
+	}
+	if q := l.Query; q != nil {
+		about := map[string]string{"person": "this person ", "transfer": "this transfer "}[q.Kind]
+		line("asked about %s%s: %s", about, q.Filter, q.Why)
+		if q.Refused != "" {
+			line("refused: %s", q.Refused)
+		}
 	}
 	var items []string
 	for _, s := range l.Subjects {

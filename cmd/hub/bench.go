@@ -32,6 +32,20 @@ import (
 	"referralhub/hub/transfer"
 )
 
+type benchCmds struct {
+	Hub benchCmd    `cmd:"" default:"withargs" help:"From submit to receipt, over HTTP."`
+	Log benchLogCmd `cmd:"" help:"The disclosure log: how fast it grows, answers and is audited."`
+}
+
+// Help is what `hub bench --help` says besides.
+func (benchCmds) Help() string {
+	return `The hub is one of its own on an empty folder, and is removed afterwards. It ends with status 1 if what it measured was not sound.
+
+	hub bench --for 30s
+	hub bench --store postgres --rate 500 --json
+	hub bench log --leaves 1000000`
+}
+
 type benchCmd struct {
 	Store   string        `help:"sqlite or postgres; with postgres and no --database, a private server is started and removed afterwards." enum:"sqlite,postgres" default:"sqlite"`
 	Clients int           `help:"Referrals in flight, each from submit to receipt." default:"64"`
@@ -172,7 +186,7 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 	defer stop()
 	collected := make(chan error, 1)
 	go func() { collected <- l.collectAll(ctx) }()
-	sizeBefore, err := l.disk(ctx)
+	sizeBefore, err := onDisk(ctx, l.dir, l.database)
 	if err != nil {
 		return err
 	}
@@ -204,7 +218,7 @@ func (b *benchCmd) drive(ctx context.Context, l *load, hub *hubProcess, f *figur
 	if err := <-collected; err != nil {
 		return err
 	}
-	size, err := l.disk(context.WithoutCancel(ctx))
+	size, err := onDisk(context.WithoutCancel(ctx), l.dir, l.database)
 	if err != nil {
 		return err
 	}
@@ -342,6 +356,9 @@ type load struct {
 	err       error
 }
 
+// atLength are the sections of a referral that few fill in.
+var atLength = []string{"household", "needs", "risks", "professionals", "caring_role"}
+
 func newLoad(s *story) (*load, error) {
 	l := &load{
 		dir: s.cfg.Data, database: s.cfg.Database, waiting: map[transfer.TransferID]chan struct{}{}, early: map[transfer.TransferID]bool{},
@@ -351,7 +368,7 @@ func newLoad(s *story) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, section := range []string{"household", "needs", "risks", "professionals", "caring_role", "sent_at"} {
+	for _, section := range append(atLength, "sent_at") {
 		delete(m, section)
 	}
 	delete(m["referral"].(map[string]any), "background")
@@ -707,10 +724,10 @@ func fsyncRate(dir string) float64 {
 	return round(float64(n) / time.Since(start).Seconds())
 }
 
-// disk is what the hub's files and its database hold, in bytes.
-func (l *load) disk(ctx context.Context) (n int64, err error) {
-	if l.database != "" {
-		conn, err := pgx.Connect(ctx, l.database)
+// onDisk is what a hub's files and its database hold, in bytes.
+func onDisk(ctx context.Context, dir, database string) (n int64, err error) {
+	if database != "" {
+		conn, err := pgx.Connect(ctx, database)
 		if err != nil {
 			return 0, fmt.Errorf("ask PostgreSQL for its size: %w", err)
 		}
@@ -719,7 +736,7 @@ func (l *load) disk(ctx context.Context) (n int64, err error) {
 			return 0, fmt.Errorf("ask PostgreSQL for its size: %w", err)
 		}
 	}
-	err = filepath.WalkDir(l.dir, func(_ string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // a file that went meanwhile
 		}

@@ -36,12 +36,23 @@ type cli struct {
 	Partner   partnerCmd   `cmd:"" group:"Partners and agreements" help:"List partners, enrol a system's keys, suspend or restore a partner."`
 	Agreement agreementCmd `cmd:"" group:"Partners and agreements" help:"Check agreements, or explain one in plain English."`
 
-	Holds  holdsCmd  `cmd:"" group:"The disclosure log" help:"List what waits for the people of all partners."`
-	Audit  auditCmd  `cmd:"" group:"The disclosure log" help:"Ask the log who received what about a person."`
-	Verify verifyCmd `cmd:"" group:"The disclosure log" help:"Audit the whole disclosure log. Exit 0 only if it is whole."`
-	Log    logCmd    `cmd:"" group:"The disclosure log" help:"Export the log, or show its checkpoint or leaves."`
+	Holds     holdsCmd     `cmd:"" group:"The disclosure log" help:"List what waits for the people of all partners."`
+	Audit     auditCmd     `cmd:"" group:"The disclosure log" help:"Ask the log who received what about a person."`
+	Verify    verifyCmd    `cmd:"" group:"The disclosure log" help:"Audit the whole disclosure log. Exit 0 only if it is whole."`
+	Receipt   receiptCmd   `cmd:"" group:"The disclosure log" help:"Make a disclosure receipt, or check one without a hub."`
+	Retention retentionCmd `cmd:"" group:"The disclosure log" help:"Say what is kept for how long, or destroy what is past its time."`
+	Log       logCmd       `cmd:"" group:"The disclosure log" help:"Export the log, or show its checkpoint or leaves."`
 
-	Bench benchCmd `cmd:"" group:"Measure" help:"Measure a hub of its own from submit to receipt."`
+	Flows flowsCmd `cmd:"" group:"The disclosure log" help:"Compare what was disclosed with what is declared, both ways."`
+
+	Incident incidentCmd `cmd:"" group:"Rights" help:"Size an incident, or draft what the Information Commissioner is told about it."`
+	Flags    flagsCmd    `cmd:"" group:"Rights" help:"List what is unusual in the log, and say what it was."`
+
+	Case caseCmd `cmd:"" group:"Rights" help:"Work on rights, complaints, incidents and legal holds."`
+
+	Dates datesCmd `cmd:"" group:"Clocks of the law" help:"Count the days that requests, complaints and records have."`
+
+	Bench benchCmds `cmd:"" group:"Measure" help:"Measure a hub of its own: from submit to receipt, or its log."`
 }
 
 // env is what a command gets from the outside.

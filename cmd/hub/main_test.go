@@ -48,6 +48,7 @@ func TestHub(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("AGREEMENTS", agreements)
 			env.Setenv("ADDRESS", freeAddress())
+			env.Setenv("WITNESS", freeAddress())
 			env.Setenv("TMPDIR", os.TempDir()) // PostgreSQL, run as another user, does not reach into the script's own
 			for _, name := range []string{"CI", "GOCOVERDIR"} {
 				env.Setenv(name, os.Getenv(name))

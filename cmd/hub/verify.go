@@ -69,7 +69,7 @@ func (c *verifyCmd) Run(e *env) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing was written
-	if err := c.all(e, st, verifiers, seen); err != nil {
+	if err := c.all(e, cfg, st, verifiers, seen); err != nil {
 		return err
 	}
 	logs := map[string]ledger.Source{}
@@ -167,7 +167,7 @@ func (c *verifyCmd) exported(e *env, seen [][]byte) error {
 }
 
 // all audits every log that is there, and every log of which somebody has a key: one that is gone is a finding too.
-func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen [][]byte) error {
+func (c *verifyCmd) all(e *env, cfg server.Config, st store.Store, verifiers []note.Verifier, seen [][]byte) error {
 	origins, err := st.Origins(e.ctx)
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (c *verifyCmd) all(e *env, st store.Store, verifiers []note.Verifier, seen 
 		if known[origin] == nil {
 			return fmt.Errorf("there is a log %s and no verifier key for it: give its file with --key", origin)
 		}
-		report, err := server.VerifyLog(e.ctx, st, known[origin], pins[origin]...)
+		report, err := server.VerifyLog(e.ctx, cfg, st, known[origin], pins[origin]...)
 		if err != nil {
 			return err
 		}
@@ -231,6 +231,7 @@ type logCmd struct {
 	Export     logExport     `cmd:"" help:"Write the log as C2SP tlog-tiles, so that other people's tools can check it."`
 	Checkpoint logCheckpoint `cmd:"" help:"Print the newest signed checkpoint. Keep it somewhere else, for hub verify --seen."`
 	Show       logShow       `cmd:"" help:"Print leaves, one a line."`
+	Witnesses  logWitnesses  `cmd:"" help:"Say which witnesses have cosigned which published checkpoint."`
 }
 
 // withLog opens the hub's own log, which has been written to.

@@ -60,8 +60,15 @@ type flags struct {
 	Rule      ruleCommand      `cmd:"" group:"Decide" help:"Release, refuse or return a transfer that is held."`
 	Disclosed disclosedCommand `cmd:"" group:"Decide" help:"Enter what was told outside the hub, by telephone perhaps."`
 
-	Search searchCommand `cmd:"" group:"Check" help:"Ask the disclosure log who received what."`
-	Verify verifyCommand `cmd:"" group:"Check" help:"Check that what was collected is in the hub's log, unaltered."`
+	Case     caseCommand     `cmd:"" group:"Rights" help:"Work on rights, complaints and incidents."`
+	Incident incidentCommand `cmd:"" group:"Rights" help:"Size an incident, or draft what the Information Commissioner is told about it."`
+	Notices  noticesCommand  `cmd:"" group:"Rights" help:"See what we have been told to put right or not to use, and say what we did."`
+
+	Search    searchCommand    `cmd:"" aliases:"audit" group:"Check" help:"Ask the disclosure log who received what."`
+	Proof     proofCommand     `cmd:"" group:"Check" help:"Keep the disclosure receipt of a transfer: what was released, and the proof that it is in the log."`
+	Reconcile reconcileCommand `cmd:"" group:"Check" help:"Compare what we hold with what the hub's log says was released to us."`
+	Witness   witnessCommand   `cmd:"" group:"Check" help:"Cosign the log's checkpoints, so that nobody can rewrite it."`
+	Verify    verifyCommand    `cmd:"" group:"Check" help:"Check that what was collected is in the hub's log, unaltered."`
 }
 
 func main() {

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/samber/lo"
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/transfer"
@@ -157,98 +153,4 @@ func (c *consentCommand) Run(ctx context.Context, s *session) error {
 			s.say("  transfer %s, which was held, goes on", id)
 		}
 	})
-}
-
-type searchCommand struct {
-	Transfer transfer.TransferID `xor:"about" required:"" placeholder:"ID" help:"Ask about one transfer."`
-	Person   string              `xor:"about" required:"" placeholder:"SCHEME" help:"Ask about one person, by an identifier of this scheme (nhs-number, case-number). The identifier itself is read from standard input, so that it stays out of the shell's history."`
-	Why      string              `required:"" help:"Why we ask. It is logged; name nobody in it."`
-	From     time.Time           `placeholder:"TIME" help:"Not before, as 2026-03-02T00:00:00Z."`
-	To       time.Time           `placeholder:"TIME" help:"Not after."`
-	Limit    int                 `help:"How many entries at most."`
-}
-
-func (c *searchCommand) Run(ctx context.Context, s *session) error {
-	hub, err := s.hub()
-	if err != nil {
-		return err
-	}
-	q := client.Query{TransferID: c.Transfer, Why: c.Why, From: c.From, To: c.To, Limit: c.Limit}
-	if c.Person != "" {
-		value, err := s.read("-")
-		if err != nil {
-			return fmt.Errorf("read the identifier: %w", err)
-		}
-		q.Subject = &client.Identifier{Scheme: c.Person, Value: strings.TrimSpace(string(value))}
-	}
-	found, err := hub.Search(ctx, q)
-	if err != nil {
-		return err
-	}
-	return s.print(found, func() {
-		for _, e := range found.Entries {
-			s.entry(&e)
-		}
-		s.say("%s. The question itself is entry %d of %s.", client.Count(len(found.Entries), "entry"), found.QueryLeaf.Index, found.QueryLeaf.Origin)
-		if found.Next != nil {
-			s.say("There are more: ask with a larger --limit or a later --from.")
-		}
-	})
-}
-
-// entry tells what the log has. What a recipient received is named item by item; of what was only decided, how much it was.
-func (s *session) entry(e *client.Entry) {
-	what := cmp.Or(string(e.Outcome), e.Receipt, string(e.State))
-	about := string(e.Purpose)
-	if c := e.Consent; c != nil {
-		what, about = c.State, string(c.Purpose)
-	}
-	to := string(e.Recipient)
-	if o := e.Outside; o != nil {
-		what, to = "outside the hub, by "+o.How, cmp.Or(to, o.Office)
-	}
-	if r := e.Ruling; r != nil {
-		what = r.Act
-	}
-	s.say("%s  %s", e.At.UTC().Format(time.RFC3339), strings.TrimSuffix(e.Kind+": "+what, ": "))
-	switch {
-	case to != "":
-		s.paragraph("  ", "%s to %s, for %s", e.Sender, to, about)
-	case about != "":
-		s.say("  recorded by %s, for %s", e.By, about)
-	}
-	if e.TransferID != "" {
-		s.say("  transfer %s", e.TransferID)
-	}
-	s.grounds(e)
-	switch {
-	case len(e.Items) == 0:
-	case e.Kind == "release", e.Kind == "disclosure":
-		s.say("  %s received:", client.Count(len(e.Items), "item"))
-		s.items("    ", e.Items)
-	case e.Outcome.Permits():
-		s.say("  %s may go", client.Count(len(e.Items), "item"))
-	}
-}
-
-// grounds tells what an entry rests on, and what comes with it.
-func (s *session) grounds(e *client.Entry) {
-	if e.Exception != "" {
-		s.say("  claimed as an exception: %s", e.Exception)
-	}
-	if e.Demand != "" {
-		s.say("  demanded, reference %s", e.Demand)
-	}
-	if r := e.Ruling; r != nil {
-		s.paragraph("  ", "%s, as %s: %s; looked at %s", r.Person, r.Role, r.Ground, strings.Join(r.Codes, ", "))
-	}
-	if o := e.Outside; o != nil {
-		s.say("  made on %s by %s", o.Made.UTC().Format(time.RFC3339), o.Person)
-	}
-	if e.Outcome != "" && !e.Outcome.Permits() && len(e.Reasons) > 0 {
-		s.paragraph("  ", "because %s", strings.Join(lo.Uniq(lo.Map(e.Reasons, func(r client.Reason, _ int) string { return r.Code })), ", "))
-	}
-	if client.Secret(e.Exception, lo.Map(e.Duties, func(d client.Task, _ int) string { return d.Code })) {
-		s.say("  %s", client.KeepFromThePerson)
-	}
 }

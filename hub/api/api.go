@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -29,6 +30,8 @@ import (
 	"referralhub/hub/bus"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/witness"
+	"referralhub/hub/rights"
 	"referralhub/hub/transfer"
 )
 
@@ -42,13 +45,15 @@ type Watcher interface {
 // Config is what the API is made of. Every field without a default named is required.
 type Config struct {
 	Exchange *exchange.Exchange
+	Rights   *rights.Rights
 	Clients  *auth.Clients
 	Tokens   *auth.Tokens
 	Watcher  Watcher
 	Issuer   string // "https://hub.example": the base of the token endpoint and of the metadata
 	Source   func(context.Context) ledger.Source
-	Origin   string // of this copy's log
-	Verifier string // its verifier key, in the note format
+	Board    *witness.Board // where checkpoints are published
+	Origin   string         // of this copy's log
+	Verifier string         // its verifier key, in the note format
 	Ready    func(context.Context) error
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -77,8 +82,8 @@ type API struct {
 
 // New builds the routes.
 func New(cfg Config) (*API, error) {
-	if cfg.Exchange == nil || cfg.Clients == nil || cfg.Tokens == nil || cfg.Watcher == nil || cfg.Source == nil || cfg.Issuer == "" {
-		return nil, errors.New("api: exchange, clients, tokens, watcher, source and issuer are required")
+	if cfg.Exchange == nil || cfg.Rights == nil || cfg.Clients == nil || cfg.Tokens == nil || cfg.Watcher == nil || cfg.Source == nil || cfg.Board == nil || cfg.Issuer == "" {
+		return nil, errors.New("api: exchange, rights, clients, tokens, watcher, source, board and issuer are required")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -182,13 +187,29 @@ func (s *server) routes() *mux.Router {
 	act(http.MethodGet, "/v1/requests", "requests:handle", s.listRequests)
 	act(http.MethodPost, "/v1/requests/{reference}/decision", "requests:handle", s.decideRequest)
 	act(http.MethodPost, "/v1/disclosures", "disclosures:enter", s.disclosed)
-	act(http.MethodPost, "/v1/disclosures/search", "disclosures:search", s.search)
+	free(http.MethodPost, "/v1/disclosures/search", s.slotted(s.asks(s.search)))
+	free(http.MethodPost, "/v1/disclosures/export", s.asks(s.export)) // it keeps its slot for as long as somebody reads
+	act(http.MethodGet, "/v1/flows", "disclosures:search", s.flows)
+	act(http.MethodPost, "/v1/cases", "cases:handle", s.openCase)
+	act(http.MethodGet, "/v1/cases", "cases:handle", s.cases)
+	act(http.MethodGet, "/v1/cases/{reference}", "cases:handle", s.getCase)
+	act(http.MethodPost, "/v1/cases/{reference}/steps", "cases:handle", s.takeStep)
+	act(http.MethodGet, "/v1/cases/{reference}/report", "cases:handle", s.caseReport)
+	act(http.MethodPost, "/v1/incidents/size", "cases:handle", s.sizeIncident)
+	act(http.MethodGet, "/v1/incidents/{reference}/notification", "cases:handle", s.notification)
+	act(http.MethodGet, "/v1/notices", "notices:answer", s.notices)
+	act(http.MethodGet, "/v1/notices/{notice_id}", "notices:answer", s.notice)
+	act(http.MethodPost, "/v1/notices/{notice_id}/answers", "notices:answer", s.answerNotice)
 	act(http.MethodGet, "/v1/agreements", "", s.agreements)
 	act(http.MethodGet, "/v1/agreements/{agreement}/versions/{version}", "", s.agreement)
 	act(http.MethodPost, "/v1/agreements/{agreement}/versions/{version}/acts", "agreements:act", s.actOn)
 	act(http.MethodPost, "/v1/agreements/{agreement}/versions/{version}/signatures", "agreements:act", s.signature)
 	act(http.MethodGet, "/v1/partners", "", s.partners)
 	act(http.MethodGet, "/v1/log/checkpoint", "", s.checkpoint)
+	act(http.MethodGet, "/v1/log/checkpoints", "", s.checkpoints)
+	act(http.MethodPost, "/v1/log/cosignatures", "log:read", s.cosign)
+	act(http.MethodGet, "/v1/log/receipts/{transfer_id}", "transfers:read", s.disclosureReceipt)
+	act(http.MethodPost, "/v1/log/reconciliations", "log:read", s.reconcile)
 	act(http.MethodGet, "/v1/log/proofs/inclusion", "", s.inclusion)
 	act(http.MethodGet, "/v1/log/proofs/consistency", "", s.consistency)
 	free(http.MethodGet, "/v1/inbox", s.as("inbox:read", s.inbox)) // a long poll holds a slot only while it looks
@@ -233,10 +254,13 @@ func (a *API) Operations() []string {
 // answer is what a handler came to, before it is written.
 type answer struct {
 	status int // 200 when zero
-	body   any // encoded as JSON; []byte is sent as it is
+	body   any // encoded as JSON; []byte is sent as it is, a stream as it is written
 	kind   string
 	header map[string]string
 }
+
+// stream writes a body that is too large to hold. It is called once.
+type stream func(io.Writer) error
 
 type handler func(*http.Request) (answer, error)
 
@@ -275,8 +299,11 @@ func (s *server) count(route string, h handler) http.Handler {
 		if err != nil {
 			a = s.problem(r, err)
 		}
-		status := s.write(w, r, a)
+		status, err := s.write(w, r, a)
 		s.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
+		if err != nil {
+			panic(http.ErrAbortHandler) // what has been sent is not all: nobody may take it for that
+		}
 	})
 }
 
@@ -322,11 +349,15 @@ func (s *server) principal(authorization, scope string) (auth.Principal, error) 
 		}
 	}
 	if scope != "" && !who.May(scope) {
-		return auth.Principal{}, &Problem{
-			Status: http.StatusForbidden, Title: "Not allowed",
-			Detail: "This operation needs the scope " + scope + ", which the token does not have. Ask for it at POST /oauth/token; if it is refused there, ask the hub's operator to add it to this system.",
-			header: map[string]string{"WWW-Authenticate": `Bearer error="insufficient_scope", scope="` + scope + `"`},
-		}
+		return auth.Principal{}, notAllowed(scope)
 	}
 	return who, nil
+}
+
+func notAllowed(scope string) *Problem {
+	return &Problem{
+		Status: http.StatusForbidden, Title: "Not allowed",
+		Detail: "This operation needs the scope " + scope + ", which the token does not have. Ask for it at POST /oauth/token; if it is refused there, ask the hub's operator to add it to this system.",
+		header: map[string]string{"WWW-Authenticate": `Bearer error="insufficient_scope", scope="` + scope + `"`},
+	}
 }

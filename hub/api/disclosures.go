@@ -1,7 +1,13 @@
 package api
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +17,7 @@ import (
 	"referralhub/hub/auth"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/report"
 	"referralhub/hub/transfer"
 )
 
@@ -19,198 +26,225 @@ type searchJSON struct {
 		Scheme string `json:"scheme"`
 		Value  string `json:"value"`
 	} `json:"subject"`
-	Transfer transfer.TransferID `json:"transfer_id"`
-	From     time.Time           `json:"from"`
-	To       time.Time           `json:"to"`
-	Why      string              `json:"why"`
-	After    *logRef             `json:"after"` // the log of the last entry seen
-	Limit    int                 `json:"limit"`
+	Of        transfer.PartnerID   `json:"of"` // who gave the subject that number
+	Transfer  transfer.TransferID  `json:"transfer_id"`
+	Kinds     []ledger.Kind        `json:"kinds"`
+	Partner   transfer.PartnerID   `json:"partner"`
+	Sender    transfer.PartnerID   `json:"sender"`
+	Recipient transfer.PartnerID   `json:"recipient"`
+	Agreement transfer.AgreementID `json:"agreement"`
+	Version   int                  `json:"version"`
+	Flow      string               `json:"flow"`
+	Purpose   transfer.Purpose     `json:"purpose"`
+	Service   transfer.Service     `json:"service"`
+	Item      string               `json:"item"`
+	Category  contracts.Category   `json:"category"`
+	Outcome   transfer.Outcome     `json:"outcome"`
+	Exception string               `json:"exception"`
+	State     transfer.State       `json:"state"`
+	From      time.Time            `json:"from"`
+	To        time.Time            `json:"to"`
+	Everyone  bool                 `json:"everyone"` // partners' transfers and not only the asker's own: the operator's alone, who sees no less
+	Why       string               `json:"why"`
+	Order     string               `json:"order"` // "oldest" or "newest" first
+	After     []report.Place       `json:"after"` // next of the page before
+	Limit     int                  `json:"limit"`
 }
 
-type entryJSON struct {
-	At        time.Time           `json:"at"`
-	Kind      ledger.Kind         `json:"kind"`
-	Transfer  transfer.TransferID `json:"transfer_id,omitempty"`
-	Sender    transfer.PartnerID  `json:"sender,omitempty"`
-	Recipient transfer.PartnerID  `json:"recipient,omitempty"`
-	By        transfer.SystemID   `json:"by,omitempty"`
-	Purpose   transfer.Purpose    `json:"purpose,omitempty"`
-	Service   transfer.Service    `json:"service,omitempty"`
-	Outcome   transfer.Outcome    `json:"outcome,omitempty"`
-	State     transfer.State      `json:"state,omitempty"`
-	Receipt   string              `json:"receipt,omitempty"`
-	Agreement *agreementJSON      `json:"agreement,omitempty"`
-	Role      transfer.Role       `json:"role,omitempty"` // of the person asked about
-	Items     []string            `json:"items,omitempty"`
-	Stripped  []string            `json:"stripped,omitempty"`
-	Reasons   []reason            `json:"reasons,omitempty"`
-	Consent   *consentJSON        `json:"consent,omitempty"`
-	Ruling    *rulingJSON         `json:"ruling,omitempty"`
-	Exception string              `json:"exception,omitempty"` // its kind
-	Demand    string              `json:"demand,omitempty"`    // its reference
-	Duties    []dutyJSON          `json:"obligations,omitempty"`
-	Expires   time.Time           `json:"expires_at,omitzero"`
-	Outside   *outsideJSON        `json:"outside,omitempty"` // a disclosure that was made outside the hub
-	Why       string              `json:"why,omitempty"`
-	Log       logRef              `json:"log"`
-}
-
-// dutyJSON is what comes with a permit, and for whom.
-type dutyJSON struct {
-	Code string    `json:"code"`
-	Who  string    `json:"who"`
-	By   time.Time `json:"by,omitzero"`
-}
-
-// rulingJSON is what a person decided, and as what.
-type rulingJSON struct {
-	Act    string             `json:"act"`
-	Codes  []string           `json:"codes,omitempty"`
-	Ground string             `json:"ground,omitempty"`
-	Person string             `json:"person"`
-	Role   transfer.StaffRole `json:"role"`
-}
-
-// outsideJSON says how something was disclosed outside the hub, and by whom.
-type outsideJSON struct {
-	Office    string    `json:"office,omitempty"`
-	How       string    `json:"how"`
-	Basis     basisJSON `json:"basis"`
-	Exception string    `json:"exception,omitempty"`
-	Request   string    `json:"request,omitempty"`
-	Made      time.Time `json:"made"`
-	Person    string    `json:"person"`
-}
-
-// consentJSON is a consent event as the log has it, without the commitment: that is for auditors of the log.
-type consentJSON struct {
-	ID         string               `json:"id"`
-	State      string               `json:"state"`
-	Purpose    transfer.Purpose     `json:"purpose"`
-	Service    transfer.Service     `json:"service,omitempty"`
-	Recipients []transfer.PartnerID `json:"recipients,omitempty"`
-	Categories []string             `json:"categories,omitempty"`
-	Explicit   bool                 `json:"explicit"`
-	Method     string               `json:"method,omitempty"`
-	Authority  string               `json:"authority,omitempty"`
-}
-
-func consentIn(c *ledger.Consent) *consentJSON {
-	if c == nil {
-		return nil
-	}
-	return &consentJSON{c.ID, c.State, c.Purpose, c.Service, c.Recipients, c.Categories, c.Explicit, c.Method, c.Authority}
+type exportJSON struct {
+	Question searchJSON  `json:"question"`
+	Form     report.Form `json:"form"`
 }
 
 // search answers the Data Protection Lead: who received what about whom, when and why. The person is named in the body, never in a URL.
 func (s *server) search(r *http.Request, by auth.Principal) (answer, error) {
-	body, err := s.body(r, s.MaxBodyBytes)
-	if err != nil {
-		return answer{}, err
-	}
 	in := searchJSON{Limit: 200}
-	if err := decode(body, &in); err != nil {
+	if err := s.read(r, &in); err != nil {
 		return answer{}, err
 	}
-	if err := in.check(); err != nil {
-		return answer{}, err
+	if in.Limit < 1 || in.Limit > 1000 {
+		return answer{}, invalid("/limit", "range", "limit is a number from 1 to 1000", "leave it out for 200")
 	}
-	q := exchange.Query{Transfer: in.Transfer, From: in.From, To: in.To, Why: in.Why}
-	if in.Subject != nil {
-		q.Person = &contracts.Identifier{Scheme: in.Subject.Scheme, Value: in.Subject.Value}
-	}
-	q.Everyone = s.operates(by)
-	found, leaf, err := s.Exchange.Search(r.Context(), by, q)
+	found, err := s.ask(r.Context(), by, "", &in, "")
 	if err != nil {
 		return answer{}, err
 	}
-	out := map[string]any{"query_leaf": logRef{Origin: s.Origin, Index: leaf}}
-	if in.After != nil {
-		_, at, known := lo.FindIndexOf(found, func(e exchange.Entry) bool { return e.Origin == in.After.Origin && e.Index == in.After.Index })
-		if !known {
-			return answer{}, invalid("/after", "unknown", "no entry of this answer has this place in the log", "take it from next of the page before, and ask the same question again")
-		}
-		found = found[at+1:]
+	reader := by.Partner
+	if s.operates(by) {
+		reader = ""
 	}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		out["next"] = logRef{Origin: found[in.Limit-1].Origin, Index: found[in.Limit-1].Index}
-	}
-	out["entries"] = lo.Map(found, func(e exchange.Entry, _ int) entryJSON {
-		line := entryOf(e)
-		if !q.Everyone && e.Leaf.Recipient == by.Partner && e.Leaf.Sender != by.Partner {
-			line.Stripped, line.Reasons = nil, codesOnly(line.Reasons) // as in shown
+	entries := make([]report.Shown, 0, found.Size)
+	for e, err := range found.Each(r.Context()) {
+		if err != nil {
+			return answer{}, err
 		}
-		return line
-	})
+		entries = append(entries, report.Show(e, reader))
+	}
+	out := map[string]any{"entries": entries, "query_leaf": logRef{Origin: s.Origin, Index: found.Leaf}}
+	if found.Next != nil {
+		out["next"] = found.Next
+	}
 	return answer{body: out}, nil
 }
 
-func (q *searchJSON) check() error {
+// export answers the same questions whole, as a document. It is written while it is read: one that cannot be finished ends in a connection that
+// breaks off, so that nobody takes it for all there is.
+func (s *server) export(r *http.Request, by auth.Principal) (answer, error) {
+	slot, err := s.slot()
+	if err != nil {
+		return answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), exportTimeout)
+	end := func() { cancel(); slot() }
+	writing := false
+	defer func() {
+		if !writing {
+			end()
+		}
+	}()
+	found, form, err := s.toExport(ctx, r, by)
+	if err != nil {
+		return answer{}, err
+	}
+	writing = true
+	return answer{
+		body: stream(func(w io.Writer) error {
+			defer end()
+			return found.Write(ctx, w, form)
+		}),
+		kind: form.MediaType(), header: map[string]string{"Content-Disposition": "attachment; filename=disclosures." + extension(form)},
+	}, nil
+}
+
+func (s *server) toExport(ctx context.Context, r *http.Request, by auth.Principal) (*exchange.Found, report.Form, error) {
+	var in exportJSON
+	if err := s.read(r, &in); err != nil {
+		return nil, "", err
+	}
 	switch {
-	case len(strings.TrimSpace(q.Why)) < 5:
-		return invalid("/why", "required", "whoever asks the log says why; the answer is logged with it", `say it in a few words, such as "subject access request of 3 March"`)
-	case exchange.HoldsNumber(q.Why):
-		return invalid("/why", "personal-data", "the reason holds a long number, and it is logged", "leave identifiers out of the reason")
-	case len(q.Why) > 200:
-		return invalid("/why", "length", "the reason is longer than 200 characters", "keep it short, and name nobody in it")
-	case (q.Subject == nil) == (q.Transfer == ""):
-		return invalid("/subject", "required", "ask about one person or one transfer", "give either subject or transfer_id")
+	case !slices.Contains(report.Forms(), in.Form):
+		return nil, "", invalid("/form", "enum", "an export has no such form", fmt.Sprintf("write one of %v", report.Forms()))
+	case in.Question.Limit != 0 || len(in.Question.After) > 0:
+		return nil, "", invalid("/question", "unknown-item", "an export is no page: it has no limit and no after", "leave both out; what is too much for one export is asked for by dates")
+	}
+	found, err := s.ask(ctx, by, "/question", &in.Question, in.Form)
+	return found, in.Form, err
+}
+
+// extension is how a file of a form is named.
+func extension(f report.Form) string {
+	if f == report.AuditEvent {
+		return "fhir.json"
+	}
+	return string(f)
+}
+
+// exportTimeout is a little less than the server gives an answer, so that the log says why one was broken off.
+const exportTimeout = 70 * time.Second
+
+// read decodes the body of a question.
+func (s *server) read(r *http.Request, into any) error {
+	body, err := s.body(r, s.MaxBodyBytes)
+	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}
+
+// ask puts a question to the log. at is where it stands in the body.
+func (s *server) ask(ctx context.Context, by auth.Principal, at string, in *searchJSON, form report.Form) (*exchange.Found, error) {
+	if err := in.check(at); err != nil {
+		return nil, err
+	}
+	q := exchange.Query{
+		Of: in.Of, Transfer: in.Transfer, Why: in.Why, Everyone: s.operates(by), Newest: in.Order == "newest", After: in.After, Limit: in.Limit,
+		Form: string(form),
+		Filter: exchange.Filter{
+			Kinds: in.Kinds, Partner: in.Partner, Sender: in.Sender, Recipient: in.Recipient, Agreement: in.Agreement, Version: in.Version,
+			Flow: in.Flow, Purpose: in.Purpose, Service: in.Service, Item: in.Item, Category: in.Category, Outcome: in.Outcome,
+			Exception: in.Exception, State: in.State, From: in.From, To: in.To,
+		},
+	}
+	if in.Subject != nil {
+		q.Person = &contracts.Identifier{Scheme: in.Subject.Scheme, Value: in.Subject.Value}
+	}
+	if in.Everyone && !q.Everyone {
+		return nil, s.refuse(ctx, by, in.Why, "everyone", &exchange.RefusedError{Detail: "What other partners send and receive is theirs, and the operator's to see. Ask without everyone about your own."})
+	}
+	found, err := s.Exchange.Search(ctx, by, q)
+	var unknown *exchange.WordError
+	switch {
+	case errors.As(err, &unknown):
+		return nil, invalid(at+"/"+cmp.Or(map[string]string{"kind": "kinds"}[unknown.Field], unknown.Field), "unknown", unknown.Detail, "questions are logged for good: they take words that the register, the contracts or the log know")
+	case errors.Is(err, exchange.ErrNoPlace):
+		return nil, invalid(at+"/after", "unknown", "the log has no leaf at this place", "take it from next of the page before, and ask the same question again")
+	}
+	return found, err
+}
+
+// asks admits whoever may ask the log. That somebody else tried is part of the log: what they asked is not even read.
+func (s *server) asks(h func(*http.Request, auth.Principal) (answer, error)) handler {
+	const scope = "disclosures:search"
+	return s.as("", func(r *http.Request, by auth.Principal) (answer, error) {
+		if !by.May(scope) {
+			return answer{}, s.refuse(r.Context(), by, "", "scope", notAllowed(scope))
+		}
+		return h(r, by)
+	})
+}
+
+// refuse logs that a question was not answered, and gives the answer.
+func (s *server) refuse(ctx context.Context, by auth.Principal, why, code string, no error) error {
+	if err := s.Exchange.Refuse(ctx, by, &ledger.Query{Kind: "log", Why: why}, code); err != nil {
+		return err
+	}
+	return no
+}
+
+// checkWhy finds what is wrong with why somebody asks.
+func checkWhy(at, why string) error {
+	switch {
+	case len(strings.TrimSpace(why)) < 5:
+		return invalid(at+"/why", "required", "whoever asks the log says why; the answer is logged with it", `say it in a few words, such as "subject access request of 3 March"`)
+	case exchange.HoldsNumber(why):
+		return invalid(at+"/why", "personal-data", "the reason holds a long number, and it is logged", "leave identifiers out of the reason")
+	case len(why) > 200:
+		return invalid(at+"/why", "length", "the reason is longer than 200 characters", "keep it short, and name nobody in it")
+	}
+	return nil
+}
+
+// check finds what is wrong with a question, at its place in the body.
+func (q *searchJSON) check(at string) error {
+	if err := checkWhy(at, q.Why); err != nil {
+		return err
+	}
+	switch {
+	case q.Subject != nil && q.Transfer != "":
+		return invalid(at+"/subject", "required", "this asks about one person and about one transfer", "give either subject or transfer_id")
+	case q.empty():
+		return invalid(at+"/subject", "required", "this asks about nothing in particular", "give a subject, a transfer_id, or what a leaf has to say: a recipient, a purpose, dates")
+	case q.Of != "" && q.Subject == nil:
+		return invalid(at+"/of", "required", "of says who gave the subject its number, and there is no subject", "give a subject too, or leave of out")
 	case q.Transfer != "" && !isID(string(q.Transfer)):
-		return invalid("/transfer_id", "format", "this is no id of a transfer", "take it from an answer of the hub")
+		return invalid(at+"/transfer_id", "format", "this is no id of a transfer", "take it from an answer of the hub")
 	case !q.To.IsZero() && !q.From.Before(q.To):
-		return invalid("/to", "range", "the time asked about ends before it begins", "correct from or to")
-	case q.Limit < 1 || q.Limit > 1000:
-		return invalid("/limit", "range", "limit is a number from 1 to 1000", "leave it out for 200")
+		return invalid(at+"/to", "range", "the time asked about ends before it begins", "correct from or to")
+	case q.Order != "" && q.Order != "oldest" && q.Order != "newest":
+		return invalid(at+"/order", "enum", "the order says which entries come first", "write oldest or newest")
 	case q.Subject != nil:
-		if faults := checkIdentifier("/subject", contracts.Identifier{Scheme: q.Subject.Scheme, Value: q.Subject.Value}); len(faults) > 0 {
+		if faults := checkIdentifier(at+"/subject", contracts.Identifier{Scheme: q.Subject.Scheme, Value: q.Subject.Value}); len(faults) > 0 {
 			return &contracts.InvalidError{Faults: faults}
 		}
 	}
 	return nil
 }
 
-func entryOf(e exchange.Entry) entryJSON {
-	l := e.Leaf
-	out := entryJSON{
-		At: l.At, Kind: l.Kind, Transfer: l.Transfer, Sender: l.Sender, Recipient: l.Recipient, By: l.Actor.System, Purpose: l.Purpose,
-		Service: l.Service, Outcome: l.Outcome, State: l.State, Receipt: l.Receipt, Agreement: agreementOf(l.Agreement),
-		Reasons: reasonsOf(l.Reasons), Consent: consentIn(l.Consent), Expires: l.Expires, Log: logRef{Origin: e.Origin, Index: e.Index},
-	}
-	if l.Query != nil {
-		out.Why = l.Query.Why
-	}
-	if r := l.Ruling; r != nil {
-		out.Ruling = &rulingJSON{r.Act, r.Codes, r.Ground, l.Actor.Person, l.Actor.Role}
-	}
-	if l.Exception != nil {
-		out.Exception = l.Exception.Kind
-	}
-	if l.Demand != nil {
-		out.Demand = l.Demand.Reference
-	}
-	for _, o := range l.Obligations {
-		out.Duties = append(out.Duties, dutyJSON{o.Code, o.Who, o.By})
-	}
-	if d := l.Disclosure; d != nil {
-		out.Outside = &outsideJSON{Office: d.Office, How: d.How, Basis: basisJSON(d.Basis), Made: d.Made, Person: d.Person}
-		if l.Exception != nil {
-			out.Outside.Exception = l.Exception.Kind
-		}
-		if l.Demand != nil {
-			out.Outside.Request = l.Demand.Reference
-		}
-	}
-	for _, p := range l.Subjects {
-		if e.About == "" || p.Commitment == e.About {
-			out.Items, out.Stripped = append(out.Items, p.Items...), append(out.Stripped, p.Stripped...)
-			out.Role = p.Role
-		}
-	}
-	if e.About == "" {
-		out.Role = ""
-	}
-	return out
+// empty reports whether a question says nothing of what it is about.
+func (q *searchJSON) empty() bool {
+	return q.Subject == nil && q.Transfer == "" && len(q.Kinds) == 0 && q.Partner == "" && q.Sender == "" && q.Recipient == "" && q.Agreement == "" &&
+		q.Version == 0 && q.Flow == "" && q.Purpose == "" && q.Service == "" && q.Item == "" && q.Category == "" && q.Outcome == "" &&
+		q.Exception == "" && q.State == "" && q.From.IsZero() && q.To.IsZero()
 }
 
 func (s *server) partners(*http.Request, auth.Principal) (answer, error) {

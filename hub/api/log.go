@@ -61,13 +61,19 @@ func (s *server) inclusion(r *http.Request, by auth.Principal) (answer, error) {
 }
 
 // showsRecipient reports whether a recipient may read a leaf: it is about what they got, and not about what the sender and the hub weighed before.
-// A leaf cannot be shown in part, so that one which says of somebody what could endanger them is not shown at all; its hash is proved all the same.
+// An old release holds that too, and a leaf cannot be shown in part: one that says of somebody what could endanger them is not shown at all, and
+// its hash is proved all the same.
 func showsRecipient(l *ledger.Leaf) bool {
-	secret := (policy.AllegedPerpetrator | policy.ParentConflict).Names()
-	told := slices.ContainsFunc(l.Subjects, func(p ledger.Subject) bool {
-		return slices.ContainsFunc(p.Facts, func(f string) bool { return slices.Contains(secret, f) })
-	})
-	return !told && (l.Kind == ledger.KindRelease || l.Kind == ledger.KindOutcome || l.Kind == ledger.KindDisclosure)
+	switch l.Kind {
+	case ledger.KindRelease:
+		secret := (policy.AllegedPerpetrator | policy.ParentConflict).Names()
+		return !slices.ContainsFunc(l.Subjects, func(p ledger.Subject) bool {
+			return slices.ContainsFunc(p.Facts, func(f string) bool { return slices.Contains(secret, f) })
+		})
+	case ledger.KindOutcome, ledger.KindDisclosure, ledger.KindNotice:
+		return true
+	}
+	return false
 }
 
 func (s *server) consistency(r *http.Request, _ auth.Principal) (answer, error) {

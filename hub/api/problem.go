@@ -12,6 +12,7 @@ import (
 
 	"referralhub/contracts"
 	"referralhub/hub/exchange"
+	"referralhub/hub/rights"
 	"referralhub/hub/store"
 )
 
@@ -47,7 +48,9 @@ func problemFor(err error) *Problem {
 		state   *exchange.StateError
 		stopped *exchange.StoppedError
 		role    *exchange.RoleError
+		refused *exchange.RefusedError
 		stale   *exchange.StaleError
+		not     *rights.Impossible
 		tooBig  *http.MaxBytesError
 	)
 	switch {
@@ -84,6 +87,8 @@ func problemFor(err error) *Problem {
 		}
 	case errors.As(err, &role):
 		return &Problem{Status: http.StatusForbidden, Title: "Not this person's to decide", Detail: role.Detail + " Nothing was changed."}
+	case errors.As(err, &refused):
+		return &Problem{Status: http.StatusForbidden, Title: "Not yours to ask", Detail: refused.Detail + " That it was asked is in the log."}
 	case errors.As(err, &stale):
 		return &Problem{
 			Status: http.StatusConflict, Title: "Something has come up since",
@@ -100,6 +105,12 @@ func problemFor(err error) *Problem {
 		return &Problem{Status: http.StatusNotFound, Title: "No such request", Detail: "There is no request to you with this reference."}
 	case errors.Is(err, exchange.ErrNoRequest):
 		return &Problem{Status: http.StatusConflict, Title: "Not granted", Detail: "No request with this reference was granted for these items. See GET /v1/requests."}
+	case errors.As(err, &not):
+		return &Problem{Status: http.StatusConflict, Title: "Not possible now", Detail: not.Error() + ". Nothing was changed.", State: string(not.State)}
+	case errors.Is(err, rights.ErrNoCase):
+		return &Problem{Status: http.StatusNotFound, Title: "No such case", Detail: "There is no case of yours with this reference."}
+	case errors.Is(err, rights.ErrNoNotice):
+		return &Problem{Status: http.StatusNotFound, Title: "No such notice", Detail: "There is no notice to you with this id."}
 	case errors.As(err, &state):
 		return &Problem{Status: http.StatusConflict, Title: "Not in this state", Detail: state.Error() + ".", State: string(state.State)}
 	case errors.Is(err, exchange.ErrTooLarge):
@@ -146,10 +157,11 @@ func (s *server) problem(r *http.Request, err error) answer {
 
 func orJSON(kind string) string { return cmp.Or(kind, "application/json") }
 
-// write sends the answer and gives its status.
-func (s *server) write(w http.ResponseWriter, r *http.Request, a answer) int {
+// write sends the answer and gives its status. The error is that of a stream, of which a part has been sent.
+func (s *server) write(w http.ResponseWriter, r *http.Request, a answer) (int, error) {
 	body, raw := a.body.([]byte)
-	if !raw {
+	long, streamed := a.body.(stream)
+	if !raw && !streamed {
 		var err error
 		if body, err = json.Marshal(a.body); err != nil {
 			s.Log.ErrorContext(r.Context(), "encode answer", "err", err)
@@ -167,8 +179,15 @@ func (s *server) write(w http.ResponseWriter, r *http.Request, a answer) int {
 		a.status = http.StatusOK
 	}
 	w.WriteHeader(a.status)
+	if streamed {
+		err := long(w)
+		if err != nil {
+			s.Log.WarnContext(r.Context(), "an answer was broken off", "err", err)
+		}
+		return a.status, err
+	}
 	if _, err := w.Write(body); err != nil {
 		s.Log.DebugContext(r.Context(), "client gone before the answer was written", "err", err)
 	}
-	return a.status
+	return a.status, nil
 }

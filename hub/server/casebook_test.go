@@ -320,7 +320,7 @@ func (a *act) collect() casebook.Answer {
 	found, err := a.as("hub-operator", "disclosures:search").Search(a.T.Context(), client.Query{TransferID: a.id, Why: "a case beside the agreements"})
 	a.ok(err)
 	for _, e := range found.Entries {
-		if e.Outcome != "" {
+		if e.Kind == "decision" { // the last is that of the release
 			out.Outcome, out.Reasons = e.Outcome, reasonsOf(e.Reasons)
 		}
 	}

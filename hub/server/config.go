@@ -16,6 +16,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/samber/lo"
+
+	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/witness"
 )
 
 // Config is the hub's one configuration file. Its zero value is a hub for one county on one machine: SQLite, embedded NATS, and keys
@@ -35,7 +38,11 @@ type Config struct {
 	// Agreements is the folder of partners and agreements, by county; empty means those built into the hub.
 	Agreements string `yaml:"agreements"`
 	// Origin names this copy's log, and must never change: the host of URL and "/log/1" when empty.
-	Origin   string        `yaml:"origin"`
+	Origin      string      `yaml:"origin"`
+	Checkpoints Checkpoints `yaml:"checkpoints"`
+	// Witnesses cosign the log's checkpoints; only theirs count.
+	Witnesses []Witness `yaml:"witnesses"`
+
 	Webhooks Webhooks      `yaml:"webhooks"`
 	Limits   Limits        `yaml:"limits"`
 	Keep     Keep          `yaml:"keep"`
@@ -66,6 +73,17 @@ type NATS struct {
 	Credentials string `yaml:"credentials"`
 	Listen      string `yaml:"listen"` // loopback port of the embedded server, for partners on this machine: none when empty
 	Replicas    int    `yaml:"replicas"`
+}
+
+// Checkpoints says when the log's checkpoint is published for witnesses and receipts.
+type Checkpoints struct {
+	Every time.Duration `yaml:"every"` // if the log has grown meanwhile: a minute when zero
+}
+
+// Witness is a witness of the log (C2SP tlog-witness).
+type Witness struct {
+	Key string `yaml:"key"` // its verifier key, as partner witness key prints it: <name>+<key id>+<base64>
+	URL string `yaml:"url"` // where it can be called; empty for one that brings its cosignatures
 }
 
 // Webhooks says where notices may go.
@@ -112,6 +130,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8443")
 	c.LogLevel = cmp.Or(c.LogLevel, "info")
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
+	c.Checkpoints.Every = cmp.Or(c.Checkpoints.Every, time.Minute)
 	scheme := "https"
 	if c.TLS.Off {
 		scheme = "http"
@@ -154,10 +173,39 @@ func (c Config) withDefaults() (Config, error) {
 	default:
 		faults = append(faults, fmt.Errorf("log_level: %q is none of debug, info, warn, error", c.LogLevel))
 	}
+	if _, err := c.witnesses(); err != nil {
+		faults = append(faults, err)
+	}
+	if c.Checkpoints.Every < 0 {
+		faults = append(faults, errors.New("checkpoints.every: a time may not be negative"))
+	}
 	if c.Limits.BodyBytes < 0 || c.Limits.InFlight < 0 || c.Keep.Queued < 0 || c.Keep.Held < 0 {
 		faults = append(faults, errors.New("limits and keep: a number may not be negative"))
 	}
 	return c, errors.Join(faults...)
+}
+
+// witnesses reads the keys of those who cosign the log's checkpoints.
+func (c Config) witnesses() ([]witness.Witness, error) {
+	var out []witness.Witness
+	var faults []error
+	named := map[string]bool{}
+	for i, w := range c.Witnesses {
+		key, err := ledger.NewWitness(w.Key)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("witnesses[%d].key: %w", i, err))
+			continue
+		}
+		if named[key.Name()] {
+			faults = append(faults, fmt.Errorf("witnesses[%d].key: %s is there already: one witness has one key", i, key.Name()))
+		}
+		named[key.Name()] = true
+		if u, err := url.Parse(w.URL); w.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			faults = append(faults, fmt.Errorf("witnesses[%d].url: %q is not where a witness can be called: https://host/path, or leave it out", i, w.URL))
+		}
+		out = append(out, witness.Witness{Key: key, URL: w.URL})
+	}
+	return out, errors.Join(faults...)
 }
 
 func loopback(host string) bool {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +20,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"referralhub/cmd/partner/client"
+	"referralhub/contracts"
 	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
 	"referralhub/hub/seal"
 	"referralhub/hub/server"
 	"referralhub/hub/store"
@@ -203,10 +204,9 @@ func TestTheLogStaysWhenThePersonIsErased(t *testing.T) {
 		}
 		was := leaves()
 
-		const who = `(SELECT subject_id FROM transfer_subjects WHERE transfer_id = '`
-		erase := `DELETE FROM subjects WHERE id IN ` + who + string(sent.ID) + `');` +
-			`UPDATE payloads SET wrapped_key = '' WHERE transfer_id = '` + string(sent.ID) + `'`
-		c.sql(strings.Replace(erase, "''", "x''", 1), erase)
+		c.must(server.WithExchange(t.Context(), c.cfg, slog.New(slog.DiscardHandler), func(x *exchange.Exchange) error {
+			return x.Do(t.Context(), erasure{maureen})
+		}))
 
 		if diff := cmp.Diff(was, leaves()); diff != "" {
 			t.Errorf("the log changed:\n%s", diff)
@@ -232,6 +232,35 @@ func TestTheLogStaysWhenThePersonIsErased(t *testing.T) {
 		}
 		c.audited()
 	})
+}
+
+// erasure destroys what links somebody to the log, and ends what is open about them.
+type erasure struct{ nhs string }
+
+func (e erasure) person() []contracts.Identifier {
+	return []contracts.Identifier{{Scheme: "nhs-number", Value: e.nhs}}
+}
+
+func (e erasure) Reads(r *exchange.Reads) { r.Person(carersInHerts, e.person()) }
+
+func (e erasure) Judge(s *exchange.Session) error {
+	by := ledger.Actor{Partner: carersInHerts, System: "carers-in-hertfordshire/dpl", Person: "dpl-1", Role: transfer.DataProtection}
+	for _, who := range s.Known(carersInHerts, e.person()) {
+		for _, t := range s.Open(who) {
+			s.Stop(by, t, "erased", "")
+		}
+		k := store.Case{Reference: "case-" + e.nhs, Type: "erasure", Partner: carersInHerts, State: "done", Opened: s.At(), Body: []byte("{}")}
+		commitment := s.Commitment(who)
+		for _, step := range []string{"opened", "erased"} {
+			s.Leaf(&ledger.Leaf{Kind: ledger.KindCase, Actor: by, Sender: k.Partner, Case: &ledger.Case{
+				Reference: k.Reference, Type: k.Type, Step: step, Commitment: commitment, On: s.At().Format(time.DateOnly),
+				Kept: []ledger.Kept{{What: "log-leaves", Ground: "art17(3)(b)"}},
+			}}, commitment)
+		}
+		s.PutCase(k)
+		s.Erase(who)
+	}
+	return nil
 }
 
 // commitmentOf is what the decision about a transfer says of its carer.
@@ -310,9 +339,9 @@ func TestPayloadsGoWhenTheyAreReceivedOrExpire(t *testing.T) {
 			t.Error("after the receipt the payload is still there")
 		}
 
-		const later = `UPDATE transfers SET expires_at = created_at; UPDATE payloads SET expires_at = 0` // weeks pass
-		c.sql(later, later)
-		c.must(server.WithExchange(t.Context(), c.cfg, slog.New(slog.DiscardHandler), func(x *exchange.Exchange) error {
+		later := c.cfg
+		later.Now = func() time.Time { return time.Now().AddDate(0, 2, 0) }
+		c.must(server.WithExchange(t.Context(), later, slog.New(slog.DiscardHandler), func(x *exchange.Exchange) error {
 			_, err := x.Expire(t.Context(), 10)
 			return err
 		}))

@@ -29,6 +29,9 @@ import (
 	"referralhub/hub/bus"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/witness"
+	"referralhub/hub/report"
+	"referralhub/hub/rights"
 	"referralhub/hub/server"
 	"referralhub/hub/transfer"
 )
@@ -258,8 +261,8 @@ func TestTheDocumentListsWhatIsServedAndNothingElse(t *testing.T) {
 		described = append(described, o.method+" "+o.path)
 	}
 	a, err := api.New(api.Config{
-		Exchange: new(exchange.Exchange), Clients: new(auth.Clients), Tokens: new(auth.Tokens), Watcher: new(bus.Bus), Issuer: "https://hub.example",
-		Source: func(context.Context) ledger.Source { return nil },
+		Exchange: new(exchange.Exchange), Rights: new(rights.Rights), Clients: new(auth.Clients), Tokens: new(auth.Tokens), Watcher: new(bus.Bus), Issuer: "https://hub.example",
+		Source: func(context.Context) ledger.Source { return nil }, Board: new(witness.Board),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -274,8 +277,12 @@ func TestTheDocumentListsWhatIsServedAndNothingElse(t *testing.T) {
 
 func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	d := describe(t)
-	c := newCounty(t, "")
+	kent := aWitness(t, "kent.example/witness", 2)
+	c := newCounty(t, "", func(cfg *server.Config) {
+		cfg.Checkpoints.Every, cfg.Witnesses = 20*time.Millisecond, []server.Witness{{Key: kent.public}}
+	})
 	collected := d.tellStories(c)
+	d.bearWitness(c, kent, collected)
 	d.goWrong(c, collected)
 	d.overwhelm(newCounty(t, "", func(cfg *server.Config) { cfg.Limits.InFlight = 1 }))
 
@@ -358,6 +365,8 @@ func (d *description) tellStories(c *county) transfer.TransferID {
 	c.must(err)
 	d.askTheLog(c, dpl, recipient, first)
 	d.letPeopleDecide(c)
+	d.exerciseRights(c)
+	d.exerciseIncidents(c)
 	d.agreements(c)
 	for _, o := range d.operations {
 		if o.method == http.MethodGet && o.open {
@@ -398,6 +407,26 @@ func (d *description) askTheLog(c *county, dpl, recipient *client.Client, id tra
 		_, err = dpl.Search(ctx, client.Query{TransferID: id, Why: "complaint 12"})
 		c.must(err)
 	}
+	_, err = dpl.Search(ctx, client.Query{
+		Facets: client.Facets{
+			Kinds: []string{"release"}, Partner: ageUKHerts, Sender: carersInHerts, Recipient: ageUKHerts, Agreement: "hertswise", Version: 1,
+			Flow: "hertswise@1#refer", Purpose: "referral.service", Service: "hertswise", Item: "carer.name", Category: "identity",
+			Outcome: transfer.PermitReduced, State: transfer.Released,
+		},
+		From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour), Order: "newest", Everyone: true, Why: "complaint 12",
+	})
+	c.must(err)
+	for _, form := range report.Forms() {
+		c.must(dpl.Export(ctx, client.Query{TransferID: id, Why: "complaint 12"}, string(form), io.Discard))
+	}
+	for path, id := range map[string]transfer.SystemID{"/v1/flows": "hub-operator/dpl", "/v1/flows?from=2026-01-01&to=2126-01-01": "carers-in-hertfordshire/dpl"} {
+		if status := d.call(c, http.MethodGet, path, c.token(id), "application/json", nil); status != http.StatusOK {
+			d.Errorf("%s of %s answered %d", path, id, status)
+		}
+	}
+	// Everything that a leaf may say is described.
+	_, err = dpl.Search(ctx, client.Query{From: time.Now().Add(-time.Hour), Limit: 1000, Why: "complaint 12"})
+	c.must(err)
 	_, err = dpl.Partners(ctx)
 	c.must(err)
 	_, err = recipient.Checkpoint(ctx)
@@ -424,7 +453,7 @@ func (d *description) goWrong(c *county, collected transfer.TransferID) {
 
 	for _, o := range d.operations {
 		path := strings.NewReplacer("{transfer_id}", uuid.NewString(), "{name}", "nothing.v1").Replace(o.path)
-		token, recipient := tokens[o.id == "searchDisclosures"], recipient
+		token, recipient := tokens[strings.HasSuffix(o.id, "Disclosures")], recipient
 		if slices.Contains(ofPeople, o.id) {
 			token, recipient = lead, lead
 		}
@@ -432,7 +461,11 @@ func (d *description) goWrong(c *county, collected transfer.TransferID) {
 		if o.id == "requestToken" {
 			kind = formKind
 		}
-		receipts := strings.NewReplacer("{transfer_id}", string(collected), "{reference}", "req-"+uuid.NewString()).Replace(o.path)
+		reference := "req-" + uuid.NewString()
+		if strings.HasPrefix(o.path, "/v1/cases") || strings.HasPrefix(o.path, "/v1/incidents") {
+			reference = "case-" + uuid.NewString()
+		}
+		receipts := strings.NewReplacer("{transfer_id}", string(collected), "{reference}", reference, "{notice_id}", "notice-"+uuid.NewString()).Replace(o.path)
 		for status := range o.responses {
 			switch status {
 			case "400":
@@ -448,7 +481,7 @@ func (d *description) goWrong(c *county, collected transfer.TransferID) {
 			case "415":
 				d.call(c, o.method, receipts, recipientOr(o, recipient, token), "text/csv", nil)
 			case "422":
-				d.call(c, o.method, receipts+"?limit=none", recipientOr(o, recipient, token), kind, []byte(`{}`))
+				d.call(c, o.method, receipts+"?limit=none&from=none", recipientOr(o, recipient, token), kind, []byte(`{}`))
 			case "431":
 				d.call(c, o.method, path, strings.Repeat("x", 64<<10), kind, nil)
 			}
@@ -504,7 +537,7 @@ func (d *description) overwhelm(c *county) {
 			kind = formKind
 		}
 		path := strings.NewReplacer("{transfer_id}", uuid.NewString()).Replace(o.path)
-		if status := d.call(c, o.method, path, tokens[o.id == "searchDisclosures"], kind, tokenForm(o, "forged")); status != http.StatusServiceUnavailable {
+		if status := d.call(c, o.method, path, tokens[strings.HasSuffix(o.id, "Disclosures")], kind, tokenForm(o, "forged")); status != http.StatusServiceUnavailable {
 			d.Errorf("%s %s of a hub that is busy answered %d", o.method, o.path, status)
 		}
 	}
@@ -531,7 +564,7 @@ func TestTheDocumentStandsOnDiskAsItIsServed(t *testing.T) {
 		}
 		found[kind] = true
 	}
-	if diff := cmp.Diff([]string{"aggregate/1", "agreement-act/1", "consent/1", "disclosure/1", "problem/1", "receipt/1", "referral/1", "request/1", "ruling/1"}, slices.Sorted(maps.Keys(found))); diff != "" {
+	if diff := cmp.Diff([]string{"aggregate/1", "agreement-act/1", "case-step/1", "case/1", "consent/1", "disclosure/1", "notice-answer/1", "problem/1", "receipt/1", "referral/1", "request/1", "ruling/1"}, slices.Sorted(maps.Keys(found))); diff != "" {
 		t.Errorf("the contracts that the document refers to:\n%s", diff)
 	}
 	var metadata map[string]any

@@ -120,11 +120,12 @@ func TestAReportOfACrimeIsKeptFromThePerson(t *testing.T) {
 	c.must(err)
 	secret := 0
 	for _, e := range found.Entries {
-		if client.Secret("", lo.Map(e.Duties, func(d client.Task, _ int) string { return d.Code })) && e.Exception == "crime-report" && !e.ExpiresAt.IsZero() {
+		claimed := e.Exception == "crime-report" || e.Kind == "release" // which says only what the police may read
+		if client.Secret("", lo.Map(e.Duties, func(d client.Task, _ int) string { return d.Code })) && claimed && !e.ExpiresAt.IsZero() {
 			secret++
 		}
 	}
-	if secret != 2 || len(found.Entries) != 2 { // decided, and released
+	if secret != 3 || len(found.Entries) != 3 { // decided, decided again, and released
 		t.Errorf("%d of %d entries are kept from her", secret, len(found.Entries))
 	}
 	c.audited()

@@ -27,9 +27,12 @@ import (
 	"referralhub/hub/api"
 	"referralhub/hub/auth"
 	"referralhub/hub/bus"
+	"referralhub/hub/dates"
 	"referralhub/hub/delivery"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/witness"
+	"referralhub/hub/rights"
 	"referralhub/hub/seal"
 	"referralhub/hub/store"
 	"referralhub/hub/store/postgres"
@@ -44,17 +47,21 @@ type Hub struct {
 	store    store.Store
 	bus      *bus.Bus
 	exchange *exchange.Exchange
+	rights   *rights.Rights
+	watcher  *rights.Watcher
 	worker   *delivery.Worker
 	webhook  *webhook.Adapter
 	clients  *auth.Clients
 	tokens   *auth.Tokens
 	api      *api.API
+	board    *witness.Board
 	listener net.Listener
 	lock     *flock.Flock // held while the hub is open: the data folder is this copy's alone
 	seen     string       // fingerprint of the register in force
 	behind   behind       // whether there is a newer one that cannot be taken over
 	sealer   *seal.Sealer
-	signing  []string // ids of the token keys in force
+	retained dates.Date // the day on which retention ran last
+	signing  []string   // ids of the token keys in force
 }
 
 // OpenStore opens the database of a configuration.
@@ -176,6 +183,21 @@ func openExchange(cfg Config, sealer *seal.Sealer, st store.Store, p exchange.Pu
 // WithExchange opens the use cases for one act from the command line, beside a hub that may be running on the same store. Nothing is
 // delivered: what the act queues is in the outbox for the hub that runs.
 func WithExchange(ctx context.Context, cfg Config, log *slog.Logger, act func(*exchange.Exchange) error) error {
+	return within(ctx, cfg, log, func(x *exchange.Exchange, _ store.Store) error { return act(x) })
+}
+
+// WithRights opens the work on cases for one act from the command line, as WithExchange does.
+func WithRights(ctx context.Context, cfg Config, log *slog.Logger, act func(*rights.Rights) error) error {
+	return within(ctx, cfg, log, func(x *exchange.Exchange, st store.Store) error {
+		r, err := rights.New(rights.Config{Exchange: x, Store: st, Origin: cfg.Origin, Now: cfg.Now, Log: log})
+		if err != nil {
+			return err
+		}
+		return act(r)
+	})
+}
+
+func within(ctx context.Context, cfg Config, log *slog.Logger, act func(*exchange.Exchange, store.Store) error) error {
 	st, err := OpenStore(ctx, cfg)
 	if err != nil {
 		return err
@@ -190,7 +212,16 @@ func WithExchange(ctx context.Context, cfg Config, log *slog.Logger, act func(*e
 		return err
 	}
 	commits := start(ctx, x.Run)
-	return errors.Join(act(x), commits.stop())
+	return errors.Join(act(x, st), commits.stop())
+}
+
+// NewBoard is where the log's checkpoints are published and cosigned.
+func NewBoard(cfg Config, st store.Store, log *slog.Logger) (*witness.Board, error) {
+	witnesses, err := cfg.witnesses()
+	if err != nil {
+		return nil, err
+	}
+	return witness.New(witness.Config{Store: st, Origin: cfg.Origin, Witnesses: witnesses, Now: cfg.Now, Log: log}), nil
 }
 
 // nowhere leaves what is published to the outbox.
@@ -248,10 +279,18 @@ func (h *Hub) openDoors(signer *ledger.Signer) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h.measure(registry)
+	if h.board, err = NewBoard(h.cfg, h.store, h.log); err != nil {
+		return err
+	}
+	h.rights, err = rights.New(rights.Config{Exchange: h.exchange, Store: h.store, Origin: h.cfg.Origin, Now: h.cfg.Now, Log: h.log})
+	if err != nil {
+		return err
+	}
+	h.watcher = h.rights.Watcher()
 	h.api, err = api.New(api.Config{
-		Exchange: h.exchange, Clients: h.clients, Tokens: h.tokens, Watcher: h.bus, Issuer: h.cfg.URL,
+		Exchange: h.exchange, Rights: h.rights, Clients: h.clients, Tokens: h.tokens, Watcher: h.bus, Issuer: h.cfg.URL,
 		Source: func(ctx context.Context) ledger.Source { return h.store.Log(ctx, h.cfg.Origin) },
-		Origin: h.cfg.Origin, Verifier: signer.VerifierKey(), Ready: h.ready, Registry: registry, Log: h.log,
+		Board:  h.board, Origin: h.cfg.Origin, Verifier: signer.VerifierKey(), Ready: h.ready, Registry: registry, Log: h.log,
 		MaxBodyBytes: h.cfg.Limits.BodyBytes, MaxInFlight: h.cfg.Limits.InFlight, Now: h.cfg.Now,
 	})
 	return err
@@ -263,6 +302,7 @@ func (h *Hub) measure(registry *prometheus.Registry) {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	gauge("hub_commit_waiting", "Operations that wait for a commit.", func() float64 { return float64(h.exchange.Waiting()) })
+	gauge("hub_flags_open", "Flags of the log's watch that nobody has looked at.", func() float64 { return float64(h.watcher.Open()) })
 	gauge("hub_register_behind", "1 while the register on disk is not the one in force, because it has faults; the log says which.", h.behind.value)
 	gauge("hub_bus_pending", "Publications that JetStream has not acknowledged.", func() float64 { return float64(h.bus.Stats().Pending) })
 	gauge("hub_bus_lost", "Publications that JetStream did not take since the start; the outbox has them.", func() float64 { return float64(h.bus.Stats().Lost) })
@@ -326,10 +366,14 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		return errors.Join(err, commits.stop())
 	}
-	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload), h.every(2*time.Second, h.rekey))
+	work := start(ctx, h.worker.Run, h.every(time.Minute, h.expire), h.every(2*time.Second, h.reload), h.every(2*time.Second, h.rekey),
+		h.every(h.cfg.Checkpoints.Every, h.board.Publish), h.every(20*time.Second, h.rights.Sweep), h.every(15*time.Second, h.watcher.Look), h.every(10*time.Minute, h.retain))
 	intake := start(ctx, h.serve, func(ctx context.Context) error {
 		return h.bus.Serve(ctx, bus.SubjectReferrals, 64, h.api.Intake)
 	})
+	if soon := dates.EnglandAndWales().Expiring(dates.On(time.Now())); soon != "" {
+		h.log.WarnContext(ctx, "bank holidays run out", "detail", soon)
+	}
 	h.log.InfoContext(ctx, "hub started", "url", h.cfg.URL, "listen", h.Addr(), "origin", h.cfg.Origin)
 	select {
 	case <-ctx.Done():
@@ -399,6 +443,30 @@ func (h *Hub) every(d time.Duration, f func(context.Context) error) func(context
 			}
 		}
 	}
+}
+
+// retain destroys what is past its time, once a day.
+func (h *Hub) retain(ctx context.Context) error {
+	today := dates.On(h.now())
+	if today == h.retained {
+		return nil
+	}
+	done, err := h.rights.Retain(ctx)
+	if err != nil {
+		return err
+	}
+	h.retained = today
+	if done.Reference != "" {
+		h.log.InfoContext(ctx, "retention", "case", done.Reference, "destroyed", done.Destroyed, "kept", done.Kept)
+	}
+	return nil
+}
+
+func (h *Hub) now() time.Time {
+	if h.cfg.Now != nil {
+		return h.cfg.Now()
+	}
+	return time.Now()
 }
 
 // expire ends what is past its time, a page at a time.

@@ -224,7 +224,7 @@ func TestTheDataProtectionLeadAsksWhoReceivedWhat(t *testing.T) {
 				t.Errorf("the release: %+v", e)
 			}
 		}
-		want := []string{"consent ", "decision permit-reduced", "release permit", "outcome ", "consent ", "decision refuse"}
+		want := []string{"consent ", "decision permit-reduced", "decision permit", "release permit", "outcome ", "consent ", "decision refuse"}
 		if !slices.Equal(kinds, want) {
 			t.Errorf("the history is %q, want %q", kinds, want)
 		}

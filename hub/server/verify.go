@@ -2,15 +2,20 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"referralhub/hub/ledger"
 	"referralhub/hub/ledger/audit"
+	"referralhub/hub/seal"
 	"referralhub/hub/store"
+	"referralhub/hub/tables"
 )
 
 // Verifier is the public key of the hub's own log.
@@ -35,26 +40,52 @@ func Verify(ctx context.Context, cfg Config, st store.Store, seen ...[]byte) (*a
 	if err != nil {
 		return nil, err
 	}
-	return VerifyLog(ctx, st, v, seen...)
+	return VerifyLog(ctx, cfg, st, v, seen...)
 }
 
-// VerifyLog audits the log that v verifies.
-func VerifyLog(ctx context.Context, st store.Store, v note.Verifier, seen ...[]byte) (*audit.Report, error) {
-	report, err := audit.Check(ctx, st.Log(ctx, v.Name()), v, tables{st, v.Name()}, seen...)
+// VerifyLog audits the log that v verifies, and the tables beside it, as they are at one moment.
+func VerifyLog(ctx context.Context, cfg Config, st store.Store, v note.Verifier, seen ...[]byte) (*audit.Report, error) {
+	keys, err := cfg.verifyingKeys()
+	if err != nil {
+		return nil, err
+	}
+	var report *audit.Report
+	err = st.Snapshot(ctx, func(snap store.Snapshot) error {
+		book := tables.New(snap, v.Name(), keys)
+		witnesses, err := cfg.witnesses()
+		if err != nil {
+			return err
+		}
+		var names []note.Verifier
+		for _, w := range witnesses {
+			names = append(names, w.Key)
+		}
+		published, err := book.Published(ctx, v, names)
+		if err != nil {
+			return err
+		}
+		report, err = audit.Check(ctx, snap.Log(ctx, v.Name()), v, book, slices.Concat(seen, published)...)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("audit log %s: %w", v.Name(), err)
 	}
 	return report, nil
 }
 
-// tables shows the auditor the state of the transfers of one log.
-type tables struct {
-	st     store.Store
-	origin string
-}
-
-func (t tables) Transfers(ctx context.Context, visit func(audit.Row) error) error {
-	return t.st.EachTransfer(ctx, t.origin, func(row store.Transfer, payload bool) error {
-		return visit(audit.Row{ID: row.ID, State: row.State, DecisionLeaf: row.DecisionLeaf, ReleaseLeaf: row.ReleaseLeaf, Payload: payload})
-	})
+// verifyingKeys opens the keys that rows and payloads are checked with; nil when they are not here, or the service that has them is away. None
+// are made.
+func (c Config) verifyingKeys() (tables.Keys, error) {
+	cfg, err := c.sealing()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(cfg.KeyFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	s, err := c.sealer()
+	if errors.Is(err, seal.ErrKMS) {
+		return nil, nil
+	}
+	return s, err
 }

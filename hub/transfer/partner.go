@@ -26,11 +26,15 @@ type Partner struct {
 }
 
 // Profile is what a partner's own rules add to the law. Notices disagree (domain.md section 12), so these are its own to set, and each
-// can only make a decision stricter.
+// can only make a decision stricter. Complaints decides nothing: it gives clocks.
 type Profile struct {
-	SpecialOnLegalGrounds bool // special-category data goes out on legal or substantial-public-interest grounds alone, never on consent (rule 002-3)
-	ParentBelow           int  // below this age a parent's consent is needed beside a competent child's own; 0: never (domain.md 4.4, C7, C9)
+	SpecialOnLegalGrounds bool   // special-category data goes out on legal or substantial-public-interest grounds alone, never on consent (rule 002-3)
+	ParentBelow           int    // below this age a parent's consent is needed beside a competent child's own; 0: never (domain.md 4.4, C7, C9)
+	Complaints            string // which procedure for complaints its notice has: ThreeStages, or none but the statute's (domain.md 10.2)
 }
+
+// ThreeStages is the procedure for complaints of notice 001: informal, formal, and the chief executive.
+const ThreeStages = "three-stages"
 
 // DSPT says how a partner stands with the Data Security and Protection Toolkit (domain.md section 11).
 type DSPT struct {

@@ -123,6 +123,35 @@ func (c *Client) call(ctx context.Context, method, path string, in []byte) (answ
 	}
 }
 
+// copy makes a call and writes its answer to w while it comes. It is sent once: a hub that is busy is asked again by whoever calls.
+func (c *Client) copy(ctx context.Context, method, path string, in []byte, w io.Writer) error {
+	token, err := c.accessToken(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := c.request(ctx, method, path, "application/json", in)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token.value)
+	response, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("reach the hub: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, err := readAll(response)
+		if err != nil {
+			return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+		}
+		return problemOf(response, body, c.cfg.Now())
+	}
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
 // into makes a call and decodes its answer, giving its status.
 func (c *Client) into(ctx context.Context, method, path string, in []byte, out any) (status int, err error) {
 	a, err := c.call(ctx, method, path, in)

@@ -413,18 +413,6 @@ type Identifier struct {
 	Value  string `json:"value"`
 }
 
-// Query asks the disclosure log. Subject or TransferID says about what; Why is logged with the answer and is required.
-type Query struct {
-	Subject    *Identifier         `json:"subject,omitempty"`
-	TransferID transfer.TransferID `json:"transfer_id,omitempty"`
-	Partner    transfer.PartnerID  `json:"partner,omitempty"`
-	From       time.Time           `json:"from,omitzero"`
-	To         time.Time           `json:"to,omitzero"`
-	Why        string              `json:"why"`
-	After      *LogRef             `json:"after,omitempty"`
-	Limit      int                 `json:"limit,omitempty"`
-}
-
 // Entry is one line of the disclosure log.
 type Entry struct {
 	At         time.Time           `json:"at"`
@@ -449,9 +437,20 @@ type Entry struct {
 	Demand     string              `json:"demand,omitempty"`      // its reference
 	Duties     []Task              `json:"obligations,omitempty"` // what comes with a permit, beside what comes with every one
 	ExpiresAt  time.Time           `json:"expires_at,omitzero"`
-	Outside    *Outside            `json:"outside,omitempty"` // a disclosure that was made outside the hub
+	Outside    *Outside            `json:"outside,omitempty"`   // a disclosure that was made outside the hub
+	Now        transfer.State      `json:"state_now,omitempty"` // what the transfer is now
+	Look       *Look               `json:"query,omitempty"`     // a look at the log
 	Why        string              `json:"why,omitempty"`
 	Log        LogRef              `json:"log"`
+}
+
+// Look is that somebody asked the log.
+type Look struct {
+	Kind    string `json:"kind"`              // "person", "transfer", "log", ...
+	Filter  string `json:"filter,omitempty"`  // what was asked for, in words that name nobody
+	Form    string `json:"form,omitempty"`    // of an export
+	Refused string `json:"refused,omitempty"` // why it was not answered
+	Found   int    `json:"found"`
 }
 
 // Task is what comes with a permit, and for whom: "sender", "recipient" or "hub".
@@ -483,26 +482,6 @@ type ConsentEvent struct {
 	Purpose    transfer.Purpose     `json:"purpose"`
 	Service    transfer.Service     `json:"service,omitempty"`
 	Recipients []transfer.PartnerID `json:"recipients,omitempty"`
-}
-
-// Findings is what the disclosure log has. Next, when there is more, is the After of the next query.
-type Findings struct {
-	Entries   []Entry `json:"entries"`
-	Next      *LogRef `json:"next,omitempty"`
-	QueryLeaf LogRef  `json:"query_leaf"` // where this question itself was logged
-}
-
-// Search asks the disclosure log who received what, when and why. It is the Data Protection Lead's.
-func (c *Client) Search(ctx context.Context, q Query) (*Findings, error) {
-	in, err := json.Marshal(q)
-	if err != nil {
-		return nil, fmt.Errorf("write a query: %w", err)
-	}
-	var out Findings
-	if _, err := c.into(ctx, http.MethodPost, "/v1/disclosures/search", in, &out); err != nil {
-		return nil, err
-	}
-	return &out, nil
 }
 
 // Checkpoint is the log's newest signed tree head (C2SP tlog-checkpoint): see VerifyCheckpoint.

@@ -55,6 +55,8 @@ func Count[N int | int64](n N, what string) string {
 	case n == 1:
 	case what == "leaf":
 		what = "leaves"
+	case what == "person":
+		what = "people"
 	case strings.HasSuffix(what, "y"):
 		what = strings.TrimSuffix(what, "y") + "ies"
 	default:

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+
+	"referralhub/hub/auth"
+	"referralhub/hub/exchange"
+	"referralhub/hub/rights"
+)
+
+// sizeIncident answers how far something reached: people, items, recipients, agreements. Nothing is changed but the log of who looked.
+func (s *server) sizeIncident(r *http.Request, by auth.Principal) (answer, error) {
+	var in struct {
+		Scope rights.Scope `json:"scope"`
+		Why   string       `json:"why"`
+	}
+	if err := s.read(r, &in); err != nil {
+		return answer{}, err
+	}
+	if err := checkWhy("", in.Why); err != nil {
+		return answer{}, err
+	}
+	size, err := s.Rights.Measure(r.Context(), by, &in.Scope, in.Why)
+	if unknown := (*exchange.WordError)(nil); errors.As(err, &unknown) {
+		return answer{}, invalid("/scope/"+unknown.Field, "unknown", unknown.Detail, "questions are logged for good: they take words that the register, the contracts or the log know")
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{body: size}, nil
+}
+
+// notification drafts what the Information Commissioner is told about an incident (Art 33(3)).
+func (s *server) notification(r *http.Request, by auth.Principal) (answer, error) {
+	ref, err := caseOf(r)
+	if err != nil {
+		return answer{}, err
+	}
+	form := r.URL.Query().Get("form")
+	if form != "" && form != "json" && form != "text" {
+		return answer{}, invalid("?form", "enum", "a notification has no such form", "use json or text")
+	}
+	n, err := s.Rights.Notification(r.Context(), by, ref)
+	if err != nil || form != "text" {
+		return answer{body: n}, err
+	}
+	var text bytes.Buffer
+	if err := n.WriteText(&text); err != nil {
+		return answer{}, err
+	}
+	return answer{body: text.Bytes(), kind: "text/plain; charset=utf-8"}, nil
+}

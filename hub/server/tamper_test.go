@@ -1,0 +1,287 @@
+package server_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"referralhub/hub/exchange"
+	"referralhub/hub/ledger"
+	"referralhub/hub/ledger/audit"
+	"referralhub/hub/server"
+	"referralhub/hub/store/storetest"
+	"referralhub/hub/transfer"
+)
+
+// unseen are the columns that can be changed without anybody knowing afterwards, and why that is so. The package comment of hub/tables says more.
+var unseen = map[string]string{
+	"assertions.digest": "it lives for minutes", "assertions.until": "it lives for minutes",
+	"outbox.due": "when something is tried next leaves no trace", "outbox.attempt": "how often something was tried leaves none",
+	"checkpoints.at": "when a checkpoint was published is the hub's word",
+}
+
+// A hub in which everything has happened is changed behind its back, each column of each table, and each row deleted: `hub verify` says that
+// something is wrong, and in which table. The tables are those of the schema, so that a new one cannot be forgotten.
+func TestEveryKindOfRowIsHeldAgainstTheLog(t *testing.T) {
+	b := busy(t)
+	db := b.edit()
+	columns := columnsOf(t, db)
+	db.Close()
+	for table, names := range columns {
+		if table == "migrations" {
+			continue // the hub refuses a schema that is not its own: store tests
+		}
+		for _, column := range names {
+			if unseen[table+"."+column.name] != "" {
+				continue
+			}
+			b.tampered(table, table+"."+column.name+" was changed", fmt.Sprintf(`UPDATE %s SET %s = %s WHERE %s`, table, column.name, column.other(), oneOf(table)))
+		}
+		if table != "assertions" {
+			b.tampered(table, "a row of "+table+" was deleted", `DELETE FROM `+table+` WHERE `+oneOf(table))
+		}
+	}
+	for _, c := range []struct{ table, what, sql string }{
+		{"transfers", "somebody's message was put in", `INSERT INTO transfers SELECT 'another', sender, sender_system, 'another', body_digest, correlation_id, recipient, type,
+			purpose, service, undertaking, flow, push, state, created_at, updated_at, expires_at, log, decision_leaf, release_leaf, mac FROM transfers LIMIT 1`},
+		{"transfer_subjects", "two people of a transfer changed places", `UPDATE transfer_subjects SET position = position + 100 WHERE ` + oneOf("transfer_subjects")},
+		{"transfer_subjects", "a person was put into a transfer", `INSERT INTO transfer_subjects SELECT transfer_id, 'household', 7, subject_id FROM transfer_subjects LIMIT 1`},
+		{"transfer_subjects", "a person was put into no transfer", `INSERT INTO transfer_subjects SELECT 'another', 'carer', 0, subject_id FROM transfer_subjects LIMIT 1`},
+		{"subjects", "somebody is known by one number more", `INSERT INTO identifiers SELECT x'11', subject_id FROM identifiers LIMIT 1`},
+		{"identifiers", "a number is of nobody", `INSERT INTO identifiers VALUES (x'` + strings.Repeat("11", 32) + `', 'nobody')`},
+		{"subjects", "two people have each other's numbers", `UPDATE identifiers SET subject_id = (SELECT max(id) FROM subjects) WHERE subject_id = (SELECT min(subject_id) FROM identifiers)`},
+		{"subjects", "a person was made up", `INSERT INTO subjects SELECT 'another', salt, mac FROM subjects LIMIT 1`},
+		{"subjects", "a person who was told of by telephone is gone", `DELETE FROM subjects WHERE id IN (SELECT id FROM subjects)`},
+		{"consents", "a withdrawal became a consent", `UPDATE consents SET body = replace(body, 'withdrawn', 'given') WHERE instr(body, 'withdrawn')`},
+		{"consents", "a consent was made up", `INSERT INTO consents SELECT 'another', subject_id, recorded_by, at, body, log, leaf, mac FROM consents LIMIT 1`},
+		{"rulings", "a ruling was made up", `INSERT INTO rulings SELECT x'` + strings.Repeat("22", 32) + `', transfer_id, at, body, log, leaf, mac FROM rulings LIMIT 1`},
+		{"requests", "a request was made up", `INSERT INTO requests SELECT 'another', partner, state, body, log, leaf, mac FROM requests LIMIT 1`},
+		{"entries", "an entry was made up", `INSERT INTO entries SELECT x'` + strings.Repeat("22", 32) + `', digest, answer, log, leaf, mac FROM entries LIMIT 1`},
+		{"agreement_acts", "an act was made up", `INSERT INTO agreement_acts SELECT 99, agreement, version, body, log, leaf, mac FROM agreement_acts LIMIT 1`},
+		{"cases", "a case was made up", `INSERT INTO cases SELECT 'another', type, partner, subject_id, state, opened, due, closed, version, body, log, leaf, mac FROM cases LIMIT 1`},
+		{"notices", "a notice was made up", `INSERT INTO notices SELECT 'another', case_reference, sender, recipient, state, due, version, body, log, leaf, mac FROM notices LIMIT 1`},
+		{"notices", "a notice names a leaf that is not there", `UPDATE notices SET leaf = 1000000`},
+		{"work", "something done was queued again", `INSERT INTO work SELECT id, 'holds', sender, 'dpl', 0, log, decision_leaf FROM transfers WHERE state = 'received' LIMIT 1`},
+		{"outbox", "something received is to be sent again", `INSERT INTO outbox SELECT id, recipient, 0, 0 FROM transfers WHERE state = 'received' LIMIT 1`},
+		{"outbox", "something is to be sent to somebody else", `INSERT INTO outbox SELECT id, 'pohwer', 0, 0 FROM transfers WHERE state = 'queued' AND id NOT IN (SELECT transfer_id FROM outbox) LIMIT 1`},
+		{"payloads", "two payloads changed places", `UPDATE payloads SET ciphertext = (SELECT ciphertext FROM payloads AS o WHERE o.transfer_id <> payloads.transfer_id LIMIT 1) WHERE ` + oneOf("payloads")},
+		{"payloads", "a payload is of nothing", `INSERT INTO payloads SELECT 'another', ciphertext, wrapped_key, nonce, expires_at FROM payloads LIMIT 1`},
+		{"leaves", "a leaf is beyond the end", `INSERT INTO leaves SELECT id + 1000, transfer_id, shape, body FROM leaves LIMIT 1`},
+		{"leaves", "a leaf is of no log", `INSERT INTO leaves SELECT 9 << 40, transfer_id, shape, body FROM leaves LIMIT 1`},
+		{"tiles", "a tile is beyond the end", `INSERT INTO tiles SELECT log, level, idx + 7, hashes FROM tiles LIMIT 1`},
+		{"shapes", "a shape was made up", `INSERT INTO shapes SELECT 1, body, first_leaf FROM shapes LIMIT 1`},
+		{"logs", "a log was made up", `INSERT INTO logs SELECT 7, 'another.example/log', 0, root, checkpoint FROM logs LIMIT 1`},
+		{"checkpoints", "a checkpoint was made up", `INSERT INTO checkpoints SELECT log, size + 1, at, note FROM checkpoints LIMIT 1`},
+		{"cosignatures", "a cosignature was moved", `UPDATE cosignatures SET size = (SELECT min(size) FROM checkpoints WHERE size <> cosignatures.size)`},
+	} {
+		b.tampered(c.table, c.what, c.sql)
+	}
+}
+
+// What is wrong with the log itself is told apart, and where.
+func TestFaultsOfTheLogAreToldApart(t *testing.T) {
+	b := busy(t)
+	for _, c := range []struct {
+		class    audit.Class
+		where    int64
+		sql      string
+		complete bool // nothing else is found
+	}{
+		{audit.Truncated, b.size - 1, `DELETE FROM leaves WHERE id = (SELECT max(id) FROM leaves)`, false},
+		{audit.Missing, 9, `DELETE FROM leaves WHERE id & 1099511627775 = 9`, false},
+		{audit.Edited, 9, `UPDATE leaves SET body = replace(body, 'e', 'f') WHERE id & 1099511627775 = 9`, false},
+		{audit.Reordered, 9, `UPDATE leaves SET body = (SELECT o.body FROM leaves AS o WHERE o.id = leaves.id + CASE WHEN leaves.id & 1 THEN 1 ELSE -1 END)
+			WHERE id & 1099511627775 IN (9, 10)`, false},
+		{audit.Tile, 0, `UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND idx = 0`, false},
+		{audit.Signature, -1, `UPDATE logs SET checkpoint = replace(checkpoint, '— ', '— x')`, false},
+	} {
+		found := b.after(c.sql)
+		if !slices.ContainsFunc(found, func(p audit.Problem) bool { return p.Class == c.class && (p.Index == c.where || c.class == audit.Signature) }) {
+			t.Errorf("%s: it says %v, want %s at leaf %d", c.sql, found, c.class, c.where)
+		}
+	}
+}
+
+// The same is found on PostgreSQL: all of these were done at once.
+func TestRowsOnPostgreSQLAreHeldAgainstTheLog(t *testing.T) {
+	c := newCounty(t, storetest.Postgres(t))
+	describe(t).tellStories(c)
+	c.stop()
+	c.audited()
+	conn, err := pgx.Connect(t.Context(), c.cfg.Database)
+	c.must(err)
+	defer conn.Close(context.Background())
+	changes := map[string]string{
+		"consents":          `DELETE FROM consents WHERE id = (SELECT max(id) FROM consents)`,
+		"transfers":         `UPDATE transfers SET recipient = 'pohwer' WHERE id = (SELECT max(id) FROM transfers)`,
+		"transfer_subjects": `DELETE FROM transfer_subjects WHERE transfer_id = (SELECT min(transfer_id) FROM transfer_subjects) AND role = 'carer'`,
+		"subjects":          `DELETE FROM identifiers WHERE hash = (SELECT hash FROM identifiers ORDER BY hash LIMIT 1)`,
+		"cases":             `UPDATE cases SET state = 'closed', version = version + 1 WHERE reference = (SELECT max(reference) FROM cases)`,
+		"payloads":          `UPDATE payloads SET nonce = wrapped_key::bytea WHERE false OR transfer_id = (SELECT max(transfer_id) FROM payloads)`,
+		"leaves":            `UPDATE leaves SET shape = 1 WHERE id = (SELECT max(id) FROM leaves)`,
+	}
+	for table, change := range changes {
+		if table == "payloads" {
+			change = strings.Replace(change, "wrapped_key::bytea", "substring(ciphertext FROM 1 FOR 32)", 1)
+		}
+		tag, err := conn.Exec(t.Context(), change)
+		if c.must(err); tag.RowsAffected() == 0 {
+			t.Errorf("nothing was changed: %s", change)
+		}
+	}
+	report, err := server.Verify(t.Context(), c.cfg, c.opened())
+	c.must(err)
+	for table := range changes {
+		if !slices.ContainsFunc(report.Problems, func(p audit.Problem) bool { return strings.Contains(p.String(), table) }) {
+			t.Errorf("nothing is said of %s: %v", table, report.Problems)
+		}
+	}
+}
+
+// busyHub is a county in which everything has happened, at rest in a file that is put back after each change.
+type busyHub struct {
+	*county
+	file string
+	was  []byte
+	size int64 // of the log
+}
+
+func busy(t *testing.T) *busyHub {
+	t.Helper()
+	d := describe(t)
+	kent := aWitness(t, "kent.example/witness", 2)
+	c := newCounty(t, "", func(cfg *server.Config) {
+		cfg.Checkpoints.Every, cfg.Witnesses = 20*time.Millisecond, []server.Witness{{Key: kent.public}}
+	})
+	d.bearWitness(c, kent, d.tellStories(c))
+	c.send(carersInHerts, c.example("adult-carer-hertswise").with("waits", whose(joan)), transfer.PermitReduced)
+	c.send(carersInHerts, c.example("adult-carer-hertswise").with("waits too", whose(gwen)), transfer.PermitReduced)
+	c.send(carersInHerts, c.example("adult-carer-hertswise").with("held", whose(gwen), perpetrator), transfer.Hold)
+	c.stop()
+	c.must(server.WithExchange(t.Context(), c.cfg, slog.New(slog.DiscardHandler), func(x *exchange.Exchange) error {
+		for range ledger.TileWidth { // so that there is a full tile
+			if _, err := x.Log(t.Context(), &ledger.Leaf{Kind: ledger.KindQuery, Actor: ledger.Actor{Partner: "hub-operator"}, Query: &ledger.Query{Kind: "log", Why: "routine check"}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	whole := c.audited()
+	if len(whole.Warnings) > 0 {
+		t.Errorf("warnings: %v", whole.Warnings)
+	}
+	b := &busyHub{county: c, file: filepath.Join(c.cfg.Data, "hub.db"), size: whole.Leaves}
+	db := b.edit()
+	if _, err := db.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		t.Fatal(err)
+	}
+	c.must(db.Close())
+	var err error
+	b.was, err = os.ReadFile(b.file)
+	c.must(err)
+	return b
+}
+
+func (b *busyHub) edit() *sql.DB {
+	b.Helper()
+	db, err := sql.Open("sqlite", b.file)
+	b.must(err)
+	return db
+}
+
+// after gives what is found after a change, and puts the file back.
+func (b *busyHub) after(change string) []audit.Problem {
+	b.Helper()
+	db := b.edit()
+	result, err := db.ExecContext(b.Context(), change)
+	if err != nil {
+		b.Fatalf("%s: %v", change, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		b.Errorf("nothing was changed: %s (%v)", change, err)
+	}
+	b.must(db.Close())
+	st, err := server.OpenStore(b.Context(), b.cfg)
+	b.must(err)
+	report, err := server.Verify(b.Context(), b.cfg, st)
+	b.must(err)
+	b.must(st.Close())
+	for _, left := range []string{b.file, b.file + "-wal", b.file + "-shm"} {
+		if err := os.Remove(left); err != nil && !os.IsNotExist(err) {
+			b.Fatal(err)
+		}
+	}
+	b.must(os.WriteFile(b.file, b.was, 0o600))
+	return report.Problems
+}
+
+// tampered expects a problem that names the table.
+func (b *busyHub) tampered(table, what, change string) {
+	b.Helper()
+	words := map[string]string{"leaves": "leaf", "tiles": "tile"}
+	found := b.after(change)
+	if !slices.ContainsFunc(found, func(p audit.Problem) bool {
+		return strings.Contains(p.String(), table) || words[table] != "" && strings.Contains(p.String(), words[table])
+	}) {
+		b.Errorf("%s, and it says %v", what, found)
+	}
+}
+
+// column is one of a table, and what its values are made of.
+type column struct{ name, kind string }
+
+// other is another value than it has, of the same kind.
+func (c column) other() string {
+	switch {
+	case c.name == "push":
+		return "1 - push"
+	case c.kind == "INTEGER":
+		return c.name + " + 1"
+	case c.kind == "BLOB":
+		return "CAST(substr(" + c.name + ", 1, length(" + c.name + ") - 1) || x'7e' AS BLOB)"
+	}
+	return c.name + " || 'x'"
+}
+
+// oneOf is a condition that one row of a table meets, of those that are there a row in the middle.
+func oneOf(table string) string {
+	key := map[string]string{
+		"transfers": "id", "subjects": "id", "identifiers": "hash", "transfer_subjects": "(transfer_id, role, position)", "outbox": "transfer_id",
+		"work": "(transfer_id, queue)", "entries": "id", "assertions": "digest",
+	}[table]
+	if key == "" {
+		key = "rowid"
+	}
+	return fmt.Sprintf(`%[1]s IN (SELECT %[2]s FROM %[3]s ORDER BY %[2]s LIMIT 1 OFFSET (SELECT count(*) / 2 FROM %[3]s))`, key, strings.Trim(key, "()"), table)
+}
+
+func columnsOf(t *testing.T, db *sql.DB) map[string][]column {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT t.name, c.name, c.type FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, c.cid`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	out := map[string][]column{}
+	for rows.Next() {
+		var table string
+		var c column
+		if err := rows.Scan(&table, &c.name, &c.kind); err != nil {
+			t.Fatal(err)
+		}
+		out[table] = append(out[table], c)
+	}
+	if err := rows.Err(); err != nil || len(out) < 20 {
+		t.Fatalf("%d tables: %v", len(out), err)
+	}
+	return out
+}
