@@ -75,7 +75,7 @@ var walls = map[string]wall{
 	"hub/report": {3, "contracts hub/agreement hub/dates hub/ledger hub/transfer"},
 
 	// The use cases.
-	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/delivery hub/ledger hub/policy hub/replay hub/report" +
+	"hub/exchange": {3.5, "contracts hub/agreement hub/auth hub/bus hub/consent hub/dataset hub/dates hub/delivery hub/ledger hub/policy hub/replay hub/report" +
 		" hub/seal hub/store hub/traffic hub/transfer"},
 
 	// What people do about a person's rights, each step an act of the exchange.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+
+	"github.com/samber/lo"
 
 	"referralhub/cmd/partner/client"
 	"referralhub/hub/dates"
@@ -36,18 +39,15 @@ func (c *monthCmd) Run(e *env) error {
 	if n := len(c.Asked) - len(c.Answered); n != 0 && n != 1 {
 		return fmt.Errorf("%s and %s: give one answer for each, or one fewer", client.Count(len(c.Asked), "question"), client.Count(len(c.Answered), "answer"))
 	}
-	stood := make([]dates.Pause, len(c.Asked))
-	for i := range stood {
-		stood[i].Asked = c.Asked[i]
-		if i < len(c.Answered) {
-			stood[i].Answered = c.Answered[i]
-		}
+	stood := lo.Map(c.Asked, func(d dates.Date, _ int) dates.Pause { return dates.Pause{Asked: d} })
+	for i, d := range c.Answered {
+		stood[i].Answered = d
 	}
 	calendar := dates.EnglandAndWales()
-	tellDue(e, "a request: answer by", calendar.Month(c.Received, stood...))
-	tellDue(e, "where the person was told by then that it takes longer, by", calendar.Extended(c.Received, stood...))
-	tellDue(e, "a complaint: acknowledge by", dates.Due{Date: dates.Acknowledge(c.Received)})
-	return nil
+	return errors.Join(
+		tellDue(e, "a request: answer by", calendar.Month(c.Received, stood...)),
+		tellDue(e, "where the person was told by then that it takes longer, by", calendar.Extended(c.Received, stood...)),
+		tellDue(e, "a complaint: acknowledge by", dates.Due{Date: dates.Acknowledge(c.Received)}))
 }
 
 type workingDaysCmd struct {
@@ -56,8 +56,7 @@ type workingDaysCmd struct {
 }
 
 func (c *workingDaysCmd) Run(e *env) error {
-	tellDue(e, fmt.Sprintf("working day %d is", c.Days), dates.EnglandAndWales().WorkingDays(c.After, int(c.Days)))
-	return nil
+	return tellDue(e, fmt.Sprintf("working day %d is", c.Days), dates.EnglandAndWales().WorkingDays(c.After, int(c.Days)))
 }
 
 type keepCmd struct {
@@ -67,13 +66,12 @@ type keepCmd struct {
 
 func (c *keepCmd) Run(e *env) error {
 	w := dates.Keep(dates.Rule{Years: int(c.Years), Trigger: c.Trigger})
-	fmt.Fprintf(e.stdout, "keep until %s; destroy from %s to %s\n", w.KeepUntil.Format(longDate), w.DestroyFrom.Format(longDate), w.DestroyBy.Format(longDate))
-	return nil
+	_, err := fmt.Fprintf(e.stdout, "keep until %s; destroy from %s to %s\n", w.KeepUntil.Format(longDate), w.DestroyFrom.Format(longDate), w.DestroyBy.Format(longDate))
+	return err
 }
 
-func tellDue(e *env, what string, d dates.Due) {
-	fmt.Fprintln(e.stdout, what, cmp.Or(d.Date.Format(longDate), "a day that is not certain yet"))
-	if d.Warning != "" {
-		fmt.Fprintln(e.stdout, "  but:", d.Warning)
-	}
+func tellDue(e *env, what string, d dates.Due) error {
+	but := lo.Ternary(d.Warning == "", "", "\n  but: "+d.Warning)
+	_, err := fmt.Fprintln(e.stdout, what, cmp.Or(d.Date.Format(longDate), "a day that is not certain yet")+but)
+	return err
 }

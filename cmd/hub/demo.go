@@ -101,16 +101,21 @@ func (d *demoCmd) open(e *env, data string) (server.Config, *server.Hub, error) 
 	for {
 		cfg, err := server.ReadConfig(e.cli.Config, func(c *server.Config) {
 			c.Data, c.Listen, c.URL, c.Database = data, address, "", e.cli.Database
+			c.Checkpoints.Every = 200 * time.Millisecond // nobody wants to wait for a witness
 		})
 		if err != nil {
 			return cfg, nil, err
 		}
-		if err := (&story{cfg: cfg}).enrol(); err != nil {
+		s := &story{cfg: cfg}
+		if err := s.enrol(); err != nil {
 			return cfg, nil, err
 		}
-		h, err := server.Open(e.ctx, cfg, e.logger("warn"))
+		if err := s.appoint(); err != nil {
+			return cfg, nil, err
+		}
+		h, err := server.Open(e.ctx, s.cfg, e.logger("warn"))
 		if !errors.Is(err, syscall.EADDRINUSE) {
-			return cfg, h, err
+			return s.cfg, h, err
 		}
 		address = freeAddress()
 	}
@@ -139,16 +144,18 @@ type story struct {
 	cfg  server.Config
 	step int
 
-	cih, cihLeads, ageUK, council, dpl *client.Client
+	cih, cihLeads, ageUK, ageUKLeads, council, pohwer, dpl *client.Client
 
-	disclosure *client.Disclosure
+	began      time.Time
+	disclosure *client.Disclosure // Maureen O'Brien's, to Age UK
+	undecided  client.Transfer    // Gwenllian Pugh's
 }
 
-// systems are those of the story, each with where its client stands. The leads of Carers in Hertfordshire have one of their own.
+// systems are those of the story, each with where its client stands. The leads of some partners have one of their own.
 func (s *story) systems() map[transfer.SystemID]**client.Client {
 	return map[transfer.SystemID]**client.Client{
 		"carers-in-hertfordshire/casework": &s.cih, "carers-in-hertfordshire/dpl": &s.cihLeads, "age-uk-hertfordshire/casework": &s.ageUK,
-		"hertfordshire-county-council/casework": &s.council, "hub-operator/dpl": &s.dpl,
+		"age-uk-hertfordshire/dpl": &s.ageUKLeads, "hertfordshire-county-council/casework": &s.council, "pohwer/dpl": &s.pohwer, "hub-operator/dpl": &s.dpl,
 	}
 }
 
@@ -159,18 +166,8 @@ func (s *story) keyFile(id transfer.SystemID) string {
 // enrol makes a key for each partner system of the story and registers its public half, as partners would.
 func (s *story) enrol() error {
 	for id := range s.systems() {
-		key, err := auth.GenerateKey("ES256")
+		key, err := s.makeKey(id, "ES256")
 		if err != nil {
-			return err
-		}
-		private, err := key.MarshalPEM()
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(s.keyFile(id)), 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(s.keyFile(id), private, 0o600); err != nil {
 			return err
 		}
 		public, err := auth.JWKS(key)
@@ -184,12 +181,36 @@ func (s *story) enrol() error {
 	return nil
 }
 
-func (s *story) client(id transfer.SystemID) (*client.Client, error) {
+// makeKey makes the key of a system and keeps it beside the hub's folders.
+func (s *story) makeKey(id transfer.SystemID, kind string) (auth.Key, error) {
+	key, err := auth.GenerateKey(kind)
+	if err != nil {
+		return key, err
+	}
+	private, err := key.MarshalPEM()
+	if err != nil {
+		return key, err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.keyFile(id)), 0o700); err != nil {
+		return key, err
+	}
+	return key, os.WriteFile(s.keyFile(id), private, 0o600)
+}
+
+func (s *story) key(id transfer.SystemID) (auth.Key, error) {
 	text, err := os.ReadFile(s.keyFile(id))
 	if err != nil {
-		return nil, err
+		return auth.Key{}, err
 	}
 	keys, err := auth.ParseKeys(text)
+	if err != nil {
+		return auth.Key{}, err
+	}
+	return keys[0], nil
+}
+
+func (s *story) client(id transfer.SystemID) (*client.Client, error) {
+	key, err := s.key(id)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +221,7 @@ func (s *story) client(id transfer.SystemID) (*client.Client, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
 	return client.New(client.Config{
-		BaseURL: s.cfg.URL, System: id, Key: keys[0],
+		BaseURL: s.cfg.URL, System: id, Key: key,
 		HTTP: &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}},
 	})
 }
@@ -262,8 +283,9 @@ func (s *story) play(ctx context.Context) error {
 	}
 	fmt.Fprint(s.out, client.Wrap("", fmt.Sprintf("The hub is up at %s, with SQLite and NATS JetStream inside it and the partners of Hertfordshire and Kent."+
 		" Everybody in this story is invented.", s.cfg.URL)))
+	s.began = time.Now()
 	for _, act := range []func(context.Context) error{
-		s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.figures, s.letGo, s.redecide, s.verify,
+		s.refer, s.collect, s.refused, s.held, s.withdrawn, s.whoReceivedWhat, s.figures, s.letGo, s.week, s.redecide, s.verify,
 	} {
 		if err := act(ctx); err != nil {
 			return err
@@ -365,6 +387,7 @@ func (s *story) held(ctx context.Context) error {
 		return err
 	}
 	t := sent.Transfers[0]
+	s.undecided = t
 	s.say("Outcome: %s. The %s has to settle it by %s.", t.Outcome, client.Office(t.Owner), t.Deadline.Format("2 January 2006"))
 	s.reasons(t.Reasons)
 	return s.must(t.Outcome == transfer.Hold && t.State == transfer.Held && t.Owner != "" && !t.Deadline.IsZero(), "%s, %s", t.Outcome, t.State)
@@ -525,7 +548,7 @@ func (s *story) letGo(ctx context.Context) error {
 
 // redecide is hub verify --redecide on the log of the story.
 func (s *story) redecide(ctx context.Context) error {
-	s.title("The Data Protection Lead has every decision made again from the log alone.")
+	s.title("The hub's operator has every decision made again, from the log alone.")
 	st, err := server.OpenStore(ctx, s.cfg)
 	if err != nil {
 		return err
@@ -545,7 +568,7 @@ func (s *story) redecide(ctx context.Context) error {
 }
 
 func (s *story) verify(ctx context.Context) error {
-	s.title("She verifies the log, then changes one byte of a copy of it.")
+	s.title("The operator verifies the log, then changes one byte of a copy of it.")
 	st, err := server.OpenStore(ctx, s.cfg)
 	if err != nil {
 		return err

@@ -99,8 +99,8 @@ type flagsCmd struct {
 
 // Help is what `hub flags --help` says besides.
 func (flagsCmd) Help() string {
-	return `A running hub flags what is unusual in its log within a minute: a first-seen flow or item, more in an hour than there ever is, a flow at a time of day at
-which it never ran, one person looked up again and again, a burst of refusals, a release on a consent that had been withdrawn.
+	return `A running hub flags what is unusual in its log within a minute: a first-seen flow or item, more in an hour than there ever is, a flow at a time of the
+night at which it never ran, one person looked up again and again, a burst of refusals, a release on a consent that had been withdrawn.
 
 	hub flags
 	hub flags --review case-01939b0a-7c1e-7d55-9f3a-2b8e6a4c1d0e --ground expected --person dpl-1`

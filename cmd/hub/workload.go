@@ -31,8 +31,8 @@ type workload struct {
 	// Owned by whoever calls next.
 	turn    int
 	waiting []errand
-	numbers []int32 // of the households that have come, the last seven digits of the NHS number
-	digits  int     // the next to be tried
+	numbers []int // of the households that have come, the last seven digits of the NHS number
+	digits  int   // the next to be tried
 }
 
 const (
@@ -201,7 +201,7 @@ func (w *workload) next() (errand, bool) {
 			return errand{}, false // it has begun again from the front
 		}
 		w.digits = n/10 + 1
-		w.numbers = append(w.numbers, int32(n))
+		w.numbers = append(w.numbers, n)
 		for visit := range mostVisits {
 			if h := w.turn - visit*inTurns; h >= 0 && visit <= dice(h, 0).IntN(mostVisits) {
 				w.waiting = append(w.waiting, errand{w, h, visit, w.number(h)})
@@ -216,7 +216,7 @@ func (w *workload) next() (errand, bool) {
 
 // dice fall alike for the same household and throw.
 func dice(household, throw int) *rand.Rand {
-	return rand.New(rand.NewPCG(uint64(household), uint64(throw)))
+	return rand.New(rand.NewPCG(uint64(household), uint64(throw))) //nolint:gosec // the same each time
 }
 
 func (w *workload) number(household int) string { return fmt.Sprintf("999%07d", w.numbers[household]) }

@@ -17,6 +17,24 @@ type caseCommand struct {
 	Show   caseShowCommand   `cmd:"" help:"Show a case: what was done, what is due, which steps are possible."`
 	Step   caseStepCommand   `cmd:"" help:"Take a step of a case."`
 	Report caseReportCommand `cmd:"" help:"Say who received what about the person of a case."`
+
+	Inventory inventoryCommand `cmd:"" help:"Write our inventory of complaints, for spreadsheets."`
+}
+
+type inventoryCommand struct{}
+
+// Run writes the inventory of complaints.
+func (inventoryCommand) Run(ctx context.Context, s *session) error {
+	hub, err := s.hub()
+	if err != nil {
+		return err
+	}
+	text, err := hub.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(text)
+	return err
 }
 
 type caseOpenCommand struct {
@@ -239,7 +257,7 @@ func (s *session) tellNotice(n *client.Notice, came bool) {
 	for _, id := range n.Transfers {
 		s.say("    transfer %s", id)
 	}
-	s.items("    ", n.Items)
+	s.items("      ", n.Items)
 	if came && n.PassOn {
 		s.say("    Whom you have told of it has to be told, too.")
 	}

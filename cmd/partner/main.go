@@ -8,6 +8,7 @@
 //	partner collect ID --out case.json  take it
 //	partner receipt ID accepted         tell the sender
 //	partner verify case.json --log-key hub-log.pub
+//	partner proof ID                    keep the receipt of what we were given, for years from now
 package main
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -56,12 +57,12 @@ func (f *witnessFlags) config() (client.WitnessConfig, error) {
 	return client.WitnessConfig{Name: f.Name, Key: keys[0].Private}, nil
 }
 
-func (f *witnessFlags) witness(w *watched) (*client.Witness, error) {
+func (f *witnessFlags) witness(w *watched, log *slog.Logger) (*client.Witness, error) {
 	cfg, err := f.config()
 	if err != nil {
 		return nil, err
 	}
-	cfg.Dir = w.State
+	cfg.Dir, cfg.Log = w.State, log
 	for _, key := range w.LogKey {
 		cfg.Logs = append(cfg.Logs, keyIn(key))
 	}
@@ -92,7 +93,7 @@ type witnessServe struct {
 
 // Run serves until it is told to stop, and then finishes what it is answering.
 func (c *witnessServe) Run(ctx context.Context, s *session) error {
-	w, err := c.witness(&c.watched)
+	w, err := c.witness(&c.watched, slog.New(slog.NewTextHandler(s.out, nil)))
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ type witnessOnce struct {
 
 // Run cosigns one checkpoint. The proof that it continues the last one comes from the hub and is checked here.
 func (c *witnessOnce) Run(ctx context.Context, s *session) error {
-	w, err := c.witness(&c.watched)
+	w, err := c.witness(&c.watched, nil)
 	if err != nil {
 		return err
 	}

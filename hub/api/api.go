@@ -195,6 +195,7 @@ func (s *server) routes() *mux.Router {
 	act(http.MethodGet, "/v1/cases/{reference}", "cases:handle", s.getCase)
 	act(http.MethodPost, "/v1/cases/{reference}/steps", "cases:handle", s.takeStep)
 	act(http.MethodGet, "/v1/cases/{reference}/report", "cases:handle", s.caseReport)
+	act(http.MethodGet, "/v1/complaints/inventory", "cases:handle", s.inventory)
 	act(http.MethodPost, "/v1/incidents/size", "cases:handle", s.sizeIncident)
 	act(http.MethodGet, "/v1/incidents/{reference}/notification", "cases:handle", s.notification)
 	act(http.MethodGet, "/v1/notices", "notices:answer", s.notices)

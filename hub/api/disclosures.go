@@ -226,6 +226,10 @@ func (q *searchJSON) check(at string) error {
 		return invalid(at+"/subject", "required", "this asks about nothing in particular", "give a subject, a transfer_id, or what a leaf has to say: a recipient, a purpose, dates")
 	case q.Of != "" && q.Subject == nil:
 		return invalid(at+"/of", "required", "of says who gave the subject its number, and there is no subject", "give a subject too, or leave of out")
+	case len(q.Kinds) > 20:
+		return invalid(at+"/kinds", "length", "there are fewer kinds than that", "name each once")
+	case len(q.After) > 32:
+		return invalid(at+"/after", "length", "a page ends at one place in each log, and there are not so many logs", "take it from next of the page before")
 	case q.Transfer != "" && !isID(string(q.Transfer)):
 		return invalid(at+"/transfer_id", "format", "this is no id of a transfer", "take it from an answer of the hub")
 	case !q.To.IsZero() && !q.From.Before(q.To):

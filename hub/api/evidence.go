@@ -107,23 +107,15 @@ func (s *server) disclosureReceipt(r *http.Request, by auth.Principal) (answer, 
 	none := func(detail string) (answer, error) {
 		return answer{}, &Problem{Status: http.StatusNotFound, Title: "No receipt", Detail: detail, State: string(t.Transfer.State)}
 	}
-	if t.Transfer.ReleaseLeaf < 0 {
+	if t.Release.Origin == "" {
 		return none("Nothing of this transfer has been released yet, so that there is nothing to show a receipt for.")
 	}
-	if t.Transfer.Log != s.Origin {
-		return none("Its release is in the log " + t.Transfer.Log + ". Ask the copy of the hub that keeps it.")
+	if t.Release.Origin != s.Origin {
+		return none("Its release is in the log " + t.Release.Origin + ". Ask the copy of the hub that keeps it.")
 	}
 	src := s.Source(r.Context())
-	checkpoint, err := s.Board.Covering(r.Context(), t.Transfer.ReleaseLeaf)
-	if err != nil {
-		return answer{}, err
-	}
-	text, err := receipt.Make(src, &s.prover, t.Transfer.ReleaseLeaf, checkpoint)
-	if err != nil {
-		return answer{}, err
-	}
 	if t.Transfer.Sender != by.Partner {
-		leaves, err := src.Leaves(t.Transfer.ReleaseLeaf, t.Transfer.ReleaseLeaf+1)
+		leaves, err := src.Leaves(t.Release.Index, t.Release.Index+1)
 		if err != nil {
 			return answer{}, err
 		}
@@ -134,6 +126,14 @@ func (s *server) disclosureReceipt(r *http.Request, by auth.Principal) (answer, 
 		if !showsRecipient(l) {
 			return none("Its entry in the log also says what was weighed about people, and a receipt shows the entry whole. Ask for the proof of its hash: GET /v1/log/proofs/inclusion.")
 		}
+	}
+	checkpoint, err := s.Board.Covering(r.Context(), t.Release.Index)
+	if err != nil {
+		return answer{}, err
+	}
+	text, err := receipt.Make(src, &s.prover, t.Release.Index, checkpoint)
+	if err != nil {
+		return answer{}, err
 	}
 	return answer{body: text, kind: "text/plain; charset=utf-8"}, nil
 }

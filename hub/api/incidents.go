@@ -52,3 +52,25 @@ func (s *server) notification(r *http.Request, by auth.Principal) (answer, error
 	}
 	return answer{body: text.Bytes(), kind: "text/plain; charset=utf-8"}, nil
 }
+
+// inventory answers the Data Protection Complaint Inventory (rule 001-36), as a CSV.
+func (s *server) inventory(r *http.Request, by auth.Principal) (answer, error) {
+	const page = 500
+	var all []rights.Case
+	for which := (rights.Which{Type: rights.Complaint, Limit: page}); ; which.After = all[len(all)-1].Reference {
+		list, err := s.Rights.Cases(r.Context(), by, which)
+		if err != nil {
+			return answer{}, err
+		}
+		if all = append(all, list...); len(list) < page {
+			break
+		}
+	}
+	var text bytes.Buffer
+	if err := rights.WriteInventory(&text, all); err != nil {
+		return answer{}, err
+	}
+	return answer{
+		body: text.Bytes(), kind: "text/csv; charset=utf-8", header: map[string]string{"Content-Disposition": "attachment; filename=complaints.csv"},
+	}, nil
+}

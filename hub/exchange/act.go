@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"referralhub/contracts"
@@ -126,9 +127,10 @@ func (s *Session) Open(who transfer.SubjectID) []*store.Transfer {
 	return out
 }
 
-func isOpen(s transfer.State) bool {
-	return s == transfer.Queued || s == transfer.Held || s == transfer.Released
-}
+// openStates are those in which a transfer may still go, or go again.
+var openStates = []transfer.State{transfer.Queued, transfer.Held, transfer.Released}
+
+func isOpen(s transfer.State) bool { return slices.Contains(openStates, s) }
 
 // Transfer gives one that the act asked for; nil when there is none.
 func (s *Session) Transfer(id transfer.TransferID) *store.Transfer { return s.c.transfers[id] }
@@ -217,9 +219,15 @@ func (s *Session) Erase(who transfer.SubjectID) {
 	s.c.eraseWho = append(s.c.eraseWho, who)
 }
 
-// Forget deletes what a partner recorded that a person said.
+// Forget deletes what a partner recorded that a person agreed to. A no stays as long as the person is known: without it, what they stopped would
+// go again.
 func (s *Session) Forget(who transfer.SubjectID, recordedBy transfer.PartnerID) {
-	s.c.forget = append(s.c.forget, store.Said{Subject: who, RecordedBy: recordedBy})
+	no := []consent.State{consent.Refused, consent.Withdrawn, consent.Objected, consent.Restricted, consent.RestrictionLifted}
+	for _, ev := range s.c.events[who] {
+		if ev.RecordedBy == recordedBy && !slices.Contains(no, ev.State) {
+			s.c.forget = append(s.c.forget, ev.ID)
+		}
+	}
 }
 
 // Delete deletes cases with their notices, and one-off requests, because their time is over.
@@ -283,6 +291,14 @@ func (c *commit) readWhole(ctx context.Context, tx store.Tx, people []transfer.S
 	for _, who := range people {
 		if _, exists := c.salts[who]; !exists {
 			continue
+		}
+		open, err := tx.TransfersOf(ctx, []transfer.SubjectID{who}, openStates)
+		if err != nil {
+			return fmt.Errorf("read the open transfers of a person: %w", err)
+		}
+		if slices.ContainsFunc(open, func(id transfer.TransferID) bool { return !slices.Contains(c.openOf[who], id) }) {
+			// Another copy of the hub accepted something about them before they were locked: it is seen when this is done again.
+			return fmt.Errorf("a transfer came in meanwhile: %w", store.ErrConflict)
 		}
 		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{who}, nil)
 		if err != nil {

@@ -52,12 +52,14 @@ func (f *forget) Judge(s *exchange.Session) error {
 		}
 	}
 	commitment := s.Commitment(who)
+	reference := fmt.Sprintf("case-%x", f.entry.ID[:8])
+	s.PutCase(store.Case{Reference: reference, Type: "erasure", Partner: carersInHerts, State: "telling", Opened: s.At(), Body: []byte("{}")})
 	var leaf int64
 	for _, step := range []string{"opened", "erased"} {
 		leaf = s.Leaf(&ledger.Leaf{
 			Kind: ledger.KindCase, Actor: by, Sender: carersInHerts,
 			Case: &ledger.Case{
-				Reference: fmt.Sprintf("case-%x", f.entry.ID[:8]), Type: "erasure", Step: step, Commitment: commitment, On: s.At().Format(time.DateOnly),
+				Reference: reference, Type: "erasure", Step: step, Commitment: commitment, On: s.At().Format(time.DateOnly),
 				Kept: []ledger.Kept{{What: "log", Ground: "art17(3)(b)"}},
 			},
 		}, commitment)

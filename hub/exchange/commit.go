@@ -89,7 +89,7 @@ type commit struct {
 	putCases                    []store.Case
 	putNotices                  []store.Notice
 	eraseWho                    []transfer.SubjectID
-	forget                      []store.Said
+	forget                      []string // consent events
 	deleteCases, deleteRequests []string
 
 	publish []bus.Message
@@ -227,7 +227,7 @@ func (c *commit) load(ctx context.Context, tx store.Tx, want *store.Wanted) erro
 func (c *commit) readOpen(ctx context.Context, tx store.Tx, changed []transfer.SubjectID) error {
 	var open []transfer.TransferID
 	for _, subject := range changed {
-		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{subject}, []transfer.State{transfer.Queued, transfer.Held, transfer.Released})
+		ids, err := tx.TransfersOf(ctx, []transfer.SubjectID{subject}, openStates)
 		if err != nil {
 			return fmt.Errorf("read open transfers: %w", err)
 		}
@@ -373,7 +373,7 @@ func (c *commit) writeActs(ctx context.Context, tx store.Tx) error {
 		}
 	}
 	if len(c.forget) > 0 {
-		if err := tx.ForgetSaid(ctx, c.forget); err != nil {
+		if err := tx.DeleteConsents(ctx, c.forget); err != nil {
 			return fmt.Errorf("forget what people said: %w", err)
 		}
 	}

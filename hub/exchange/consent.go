@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"referralhub/contracts"
 	"referralhub/hub/agreement"
 	"referralhub/hub/consent"
+	"referralhub/hub/dates"
 	"referralhub/hub/ledger"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -169,7 +169,7 @@ func (r *recordConsent) tell(c *commit, subject transfer.SubjectID) error {
 		Reference: "case-" + newID(), Type: "withdrawal", Partner: r.by.Partner, Subject: subject, State: "telling", Opened: c.at, Version: 1,
 	}
 	scope := map[string]any{"consent": r.event.ID, "purpose": r.event.Purpose, "service": r.event.Service, "recipients": r.event.Recipients, "categories": r.event.Categories}
-	day := c.at.Format(time.DateOnly)
+	day := dates.On(c.at).String()
 	var err error
 	k.Body, err = json.Marshal(map[string]any{
 		"reference": k.Reference, "type": k.Type, "partner": k.Partner, "state": k.State, "received": day, "scope": scope,
@@ -210,6 +210,9 @@ func (r *recordConsent) revisit(c *commit, id transfer.TransferID) {
 	k, err := c.reopen(t)
 	if err != nil {
 		r.x.cfg.Log.Error("a consent event was recorded, and an open transfer could not be decided again", "transfer_id", id, "err", err)
+		return
+	}
+	if k.lost() {
 		return
 	}
 	d := c.decide(k.request, k.people)

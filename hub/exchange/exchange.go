@@ -81,6 +81,8 @@ type Exchange struct {
 
 	// shapes are those of leaves that were committed. They are the committing goroutine's too.
 	shapes ledger.Shapes
+
+	mostRead int // leaves for one answer
 }
 
 // New checks the configuration and fills its defaults.
@@ -103,7 +105,7 @@ func New(cfg Config) (*Exchange, error) {
 	if err != nil {
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
-	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256), fresh: fresh}
+	x := &Exchange{cfg: cfg, publish: make(chan []bus.Message, 256), fresh: fresh, mostRead: mostRead}
 	declared, err := newRegister(cfg.Index, nil, 0)
 	if err != nil {
 		return nil, fmt.Errorf("exchange: %w", err)
@@ -249,6 +251,9 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 			if t.err != nil && !answered(t.err) {
 				return &faultError{t.err}
 			}
+		}
+		if len(tickets) == 1 && alone(tickets[0]) && tickets[0].err != nil {
+			return nil // an act that was answered with a refusal may have begun: nothing of it is written
 		}
 		return c.write(ctx, tx)
 	})

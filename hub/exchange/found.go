@@ -158,6 +158,12 @@ func sees(p transfer.PartnerID, l *ledger.Leaf) bool {
 	return mine && !theirs && l.Kind != ledger.KindQuery
 }
 
+// reached reports whether what a leaf says of a transfer has reached the asker. To its recipient a transfer that was refused, or that waits, is
+// nobody's: that somebody was to be referred is personal data, and the decision is that it does not go, or not yet.
+func (s *search) reached(l *ledger.Leaf, row *store.Transfer) bool {
+	return s.q.Everyone || l.Transfer == "" || l.Sender == s.by.Partner || row.ReleaseLeaf >= 0
+}
+
 // strand is what one log has to say to a question, in the order that was asked for.
 type strand struct {
 	origin string
@@ -281,7 +287,7 @@ func (s *search) collect(ctx context.Context, strands []*strand) (*Found, error)
 		if err != nil {
 			return nil, err
 		}
-		if t == nil && s.read < mostRead {
+		if t == nil && s.read < s.x.mostRead {
 			break
 		}
 		if t == nil || len(out.entries) == limit {
@@ -304,7 +310,7 @@ func (s *search) next(ctx context.Context, strands []*strand, n int) (*strand, e
 	var first *strand
 	for _, t := range strands {
 		for len(t.held) == 0 && !t.end {
-			if s.read >= mostRead {
+			if s.read >= s.x.mostRead {
 				return nil, nil
 			}
 			if err := s.fill(ctx, t, n); err != nil {
@@ -348,14 +354,16 @@ func (s *search) fill(ctx context.Context, t *strand, n int) error {
 	if err != nil {
 		return fmt.Errorf("read transfers: %w", err)
 	}
-	states := lo.SliceToMap(rows, func(r store.Transfer) (transfer.TransferID, transfer.State) { return r.ID, r.State })
+	byID := lo.KeyBy(rows, func(r store.Transfer) transfer.TransferID { return r.ID })
 	for _, e := range read {
-		e.About, e.State = s.about, states[e.Leaf.Transfer]
-		if s.takes(&e) {
+		row := byID[e.Leaf.Transfer]
+		e.About, e.State = s.about, row.State
+		if s.reached(e.Leaf, &row) && s.takes(&e) {
 			t.held = append(t.held, e)
 		}
 	}
-	if len(t.held) == 0 {
+	// Of a person's leaves a partner is told no place but those of its own: how many others have, and where, says that there are others.
+	if len(t.held) == 0 && (s.q.Person == nil || s.q.Everyone) {
 		t.done = &Place{Origin: t.origin, Index: t.at}
 	}
 	return nil

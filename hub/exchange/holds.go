@@ -360,6 +360,7 @@ func (x *Exchange) reconsider(ctx context.Context, limit int) error {
 	x.lookedMu.Lock()
 	defer x.lookedMu.Unlock()
 	ask := store.WorkQuery{Queue: store.Holds, From: x.looked, Limit: limit}
+	var failed error
 	for now := x.cfg.Now(); ; {
 		rows, err := x.cfg.Store.Work(ctx, ask)
 		if err != nil {
@@ -367,15 +368,15 @@ func (x *Exchange) reconsider(ctx context.Context, limit int) error {
 		}
 		for _, w := range rows {
 			if w.Deadline.After(now) {
-				return nil
+				return failed
 			}
-			if err := x.do(ctx, &lookAgain{id: w.Transfer}); err != nil {
-				return fmt.Errorf("decide %s again: %w", w.Transfer, err)
+			if err := x.do(ctx, &lookAgain{id: w.Transfer}); err != nil { // which keeps no other
+				failed = errors.Join(failed, fmt.Errorf("decide %s again: %w", w.Transfer, err))
 			}
 			x.looked, ask.From, ask.After = w.Deadline, w.Deadline, w.Transfer
 		}
-		if len(rows) < limit {
-			return nil
+		if len(rows) < limit || ctx.Err() != nil {
+			return failed
 		}
 	}
 }
@@ -399,6 +400,9 @@ func (l *lookAgain) judge(c *commit) error {
 	k, err := c.reopen(t)
 	if err != nil {
 		c.x.cfg.Log.Error("a hold could not be decided again", "transfer_id", l.id, "err", err)
+		return nil
+	}
+	if k.lost() {
 		return nil
 	}
 	if d := c.decide(k.request, k.people); d.Outcome.Permits() && k.readable {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"referralhub/contracts"
@@ -222,6 +223,11 @@ type reopened struct {
 	request  policy.Request
 	people   []subject
 	readable bool // its payload
+}
+
+// lost reports whether somebody in the transfer has been erased: no leaf can be written about them, and so nothing released.
+func (k *reopened) lost() bool {
+	return slices.ContainsFunc(k.people, func(p subject) bool { return p.id == "" })
 }
 
 // reopen puts the case of an open transfer once more. Where its payload cannot be opened, because the key that sealed it is not here or not

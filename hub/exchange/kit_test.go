@@ -27,6 +27,7 @@ import (
 	"referralhub/hub/store/postgres"
 	"referralhub/hub/store/sqlite"
 	"referralhub/hub/store/storetest"
+	"referralhub/hub/tables"
 	"referralhub/hub/transfer"
 	sharingagreements "referralhub/sharing-agreements"
 )
@@ -363,7 +364,12 @@ func (h *house) leaves(st store.Store, origin string) []*ledger.Leaf {
 // audited expects the log, and the tables beside it, to be in order, and every decision to come out as it did when it is made again.
 func (h *house) audited(st store.Store) *audit.Report {
 	h.Helper()
-	report, err := audit.Check(context.Background(), st.Log(context.Background(), firstCopy), h.signer(firstCopy).Verifier(), rows{st})
+	var report *audit.Report
+	err := st.Snapshot(context.Background(), func(snap store.Snapshot) (err error) {
+		book := tables.New(snap, firstCopy, h.sealer)
+		report, err = audit.Check(context.Background(), snap.Log(context.Background(), firstCopy), h.signer(firstCopy).Verifier(), book)
+		return err
+	})
 	h.must(err)
 	for _, p := range report.Problems {
 		h.Errorf("audit: %s", p)
@@ -374,15 +380,6 @@ func (h *house) audited(st store.Store) *audit.Report {
 	})
 	h.must(err)
 	return report
-}
-
-// rows shows the auditor the transfers of the first copy's log.
-type rows struct{ st store.Store }
-
-func (r rows) Transfers(ctx context.Context, visit func(audit.Row) error) error {
-	return r.st.EachTransfer(ctx, firstCopy, func(t store.Transfer, payload bool) error {
-		return visit(audit.Row{ID: t.ID, State: t.State, DecisionLeaf: t.DecisionLeaf, ReleaseLeaf: t.ReleaseLeaf, Payload: payload})
-	})
 }
 
 // stopped reports whether err says that a transfer may not, or no longer, be collected.

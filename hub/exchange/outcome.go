@@ -254,19 +254,17 @@ func (p *putOff) judge(c *commit) error {
 // Expire ends transfers whose time is over and destroys their payloads. It gives how many it looked at, so that the caller can go on
 // until there are none. Holds whose deadline has come are decided again on the way: some end by themselves.
 func (x *Exchange) Expire(ctx context.Context, limit int) (int, error) {
-	if err := x.reconsider(ctx, limit); err != nil {
-		return 0, err
-	}
+	failed := x.reconsider(ctx, limit)
 	rows, err := x.cfg.Store.Expired(ctx, x.cfg.Now(), limit)
 	if err != nil {
-		return 0, fmt.Errorf("list expired transfers: %w", err)
+		return 0, errors.Join(failed, fmt.Errorf("list expired transfers: %w", err))
 	}
 	for _, t := range rows {
 		if err := x.do(ctx, &expire{id: t.ID, now: x.cfg.Now()}); err != nil {
-			return 0, fmt.Errorf("expire %s: %w", t.ID, err)
+			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", t.ID, err))
 		}
 	}
-	return len(rows), nil
+	return len(rows), failed
 }
 
 type expire struct {

@@ -91,6 +91,8 @@ func (x *Exchange) Transfer(ctx context.Context, by Principal, id transfer.Trans
 		switch {
 		case e.Leaf.Kind == ledger.KindDecision && !e.Leaf.ForRelease(): // which decides about what is left of the message alone
 			out.Decision, out.Transfer.Log, out.Transfer.DecisionLeaf = e.Leaf, e.Origin, e.Index
+		case e.Leaf.Kind == ledger.KindRelease:
+			out.Release = Place{Origin: e.Origin, Index: e.Index}
 		case e.Leaf.Kind == ledger.KindOutcome:
 			out.Last = e.Leaf
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"referralhub/hub/ledger"
 	"referralhub/hub/store"
@@ -117,7 +118,7 @@ type Recallable struct {
 }
 
 // Recallable visits the transfers that can still be stopped: queued, held, and released without a receipt. The time of a transfer is that at which
-// it came in.
+// it came in; for whoever receives it, that is only when it began to wait, so that it counts from then on.
 func (x *Exchange) Recallable(ctx context.Context, by Principal, r *Reach, visit func(*Recallable) error) error {
 	s, err := x.reach(ctx, by, r)
 	if err != nil {
@@ -177,10 +178,14 @@ func (s *search) recallable(ctx context.Context, rows []store.Transfer, visit fu
 	}
 	for i := range read {
 		l := read[i].Leaf
-		if mine := s.q.Everyone || l.Sender == s.by.Partner || l.Recipient == s.by.Partner; !mine || !s.q.during(rows[i].CreatedAt) {
+		when := Filter{From: s.q.From, To: s.q.To}
+		if s.q.Recipient != "" || s.q.Partner == l.Recipient {
+			when.From = time.Time{}
+		}
+		if mine := s.q.Everyone || l.Sender == s.by.Partner || l.Recipient == s.by.Partner; !mine || !when.during(rows[i].CreatedAt) {
 			continue
 		}
-		if rows[i].State == transfer.Held { // whose decision lets nothing go, and has all that waits among what was stripped
+		if l.Outcome == transfer.Hold { // it lets nothing go, and has all that waits among what was stripped: a person may have let it go since
 			whole := *l
 			whole.Subjects = slices.Clone(l.Subjects)
 			for j := range whole.Subjects {

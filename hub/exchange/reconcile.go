@@ -57,7 +57,9 @@ func (x *Exchange) Reconcile(ctx context.Context, by Principal, from, to time.Ti
 	has := map[Place]bool{}
 	for _, h := range held {
 		releases := ofTransfer[h.Transfer]
-		_, same := lo.Find(releases, func(e Entry) bool { return Place{Origin: e.Origin, Index: e.Index} == h.Place && e.Leaf.Payload == h.Payload })
+		_, same := lo.Find(releases, func(e Entry) bool {
+			return Place{Origin: e.Origin, Index: e.Index} == h.Place && e.Leaf.Payload == h.Payload
+		})
 		switch {
 		case same:
 			has[h.Place] = true

@@ -61,7 +61,7 @@ func (h *house) fill(n int) {
 	h.Helper()
 	ctx := context.Background()
 	st := h.connect()
-	defer st.Close() //nolint:errcheck // the next to open it would see
+	defer st.Close()
 	tree, err := ledger.OpenTree(st.Log(ctx, firstCopy), h.signer(firstCopy))
 	h.must(err)
 	all := h.leaves(st, firstCopy)

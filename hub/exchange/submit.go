@@ -27,6 +27,7 @@ type Principal = auth.Principal
 type Judged struct {
 	Transfer store.Transfer
 	Decision *ledger.Leaf
+	Release  Place        // of the newest release, when one is asked for that was released
 	Last     *ledger.Leaf // the newest receipt or delivery outcome; nil when there is none, and in listings
 }
 
@@ -124,8 +125,12 @@ type submit struct {
 func (s *submit) reads(n *needs) {
 	n.messages = append(n.messages, s.key)
 	consenting := map[int]bool{}
-	for _, k := range s.doc.Consents {
-		consenting[s.indexOf(k)] = true
+	for i, k := range s.doc.Consents {
+		at := s.indexOf(k)
+		consenting[at] = true
+		if s.events[i].State == consent.Withdrawn {
+			n.revisit, n.past = append(n.revisit, s.hashes[at]...), append(n.past, s.hashes[at]...)
+		}
 	}
 	for i, h := range s.hashes {
 		if consenting[i] {
@@ -160,7 +165,7 @@ func (s *submit) judge(c *commit) error {
 	for i, k := range s.doc.Consents {
 		ev := s.events[i]
 		ev.ID, ev.Subject, ev.RecordedBy = newID(), people[s.indexOf(k)].id, s.by.Partner
-		if _, err := c.recordConsent(s.by, ev); err != nil {
+		if err := s.record(c, ev); err != nil {
 			return err
 		}
 	}
@@ -170,6 +175,18 @@ func (s *submit) judge(c *commit) error {
 		}
 	}
 	return nil
+}
+
+// record writes down what somebody said, as the message has it. A withdrawal does all that one does which comes by itself.
+func (s *submit) record(c *commit, ev consent.Event) error {
+	if _, err := c.recordConsent(s.by, ev); err != nil || ev.State != consent.Withdrawn {
+		return err
+	}
+	op := &recordConsent{x: s.x, by: s.by, event: ev}
+	for _, id := range c.openOf[ev.Subject] {
+		op.revisit(c, id)
+	}
+	return op.tell(c, ev.Subject)
 }
 
 // judgeFor decides for one recipient and keeps what may go to it.

@@ -2,9 +2,15 @@ package ledger_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"filippo.io/torchwood"
 	flog "github.com/transparency-dev/formats/log"
@@ -123,4 +129,34 @@ func raw[P ~[]tlog.Hash](p P) [][]byte {
 		out[i] = p[i][:]
 	}
 	return out
+}
+
+// A cosignature made by hand, from the text of C2SP tlog-cosignature, is taken; one that says no time is not.
+func TestACosignatureByTheBook(t *testing.T) {
+	s := newSigner(t, origin)
+	signed := logOf(t, s, 3).Checkpoint
+	text := signed[:bytes.Index(signed, []byte("\n\n"))+1]
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{5}, 32))
+	public := append([]byte{4}, private.Public().(ed25519.PublicKey)...)
+	sum := sha256.Sum256(append([]byte("pohwer.example/witness\n"), public...))
+	w, err := ledger.NewWitness(fmt.Sprintf("pohwer.example/witness+%x+%s", sum[:4], base64.StdEncoding.EncodeToString(public)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(seconds uint64) []ledger.Cosignature {
+		blob := binary.BigEndian.AppendUint64(bytes.Clone(sum[:4]), seconds)
+		blob = append(blob, ed25519.Sign(private, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", seconds, text))...)
+		return ledger.Cosignatures(fmt.Appendf(bytes.Clone(signed), "— pohwer.example/witness %s\n", base64.StdEncoding.EncodeToString(blob)), w)
+	}
+	if got := at(1679315147); len(got) != 1 || !got[0].At.Equal(time.Unix(1679315147, 0)) || got[0].Witness != "pohwer.example/witness" {
+		t.Errorf("got %+v", got)
+	}
+	for _, seconds := range []uint64{0, 1 << 63} {
+		if got := at(seconds); len(got) > 0 {
+			t.Errorf("of the time %d: %+v", seconds, got)
+		}
+	}
+	if _, err := ledger.NewWitness(s.VerifierKey()); err == nil {
+		t.Error("a log's key was taken for a witness's")
+	}
 }

@@ -166,8 +166,8 @@ func TestEveryLeafIsAnAuditEvent(t *testing.T) {
 			if q := e.Leaf.Query; q != nil && q.Refused == "" {
 				want = map[bool]string{true: "PatientQuery", false: "Query"}[q.Subject != ""]
 			}
-			if e.Leaf.Transfer == figures {
-				want = "" // about nobody, and the profiles are about a patient
+			if e.Leaf.Transfer == figures || e.Leaf.Kind == ledger.KindDecision && to != "" && to != e.Leaf.Sender {
+				want = "" // about nobody, or nobody whom its reader learns of, and the profiles are about a patient
 			}
 			for _, a := range found {
 				if profileOf(&a) != want {

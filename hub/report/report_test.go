@@ -141,6 +141,29 @@ func TestARecipientDoesNotLearnWhoDecided(t *testing.T) {
 	}
 }
 
+// A commitment that stood beside a refusal and beside a release would tell a recipient whom it was that it did not get.
+func TestARecipientDoesNotLearnWhomItDidNotGet(t *testing.T) {
+	var held []report.Entry
+	for _, e := range history() {
+		if e.Leaf.Kind == ledger.KindDecision {
+			held = append(held, e)
+		}
+	}
+	for _, f := range report.Forms() {
+		for _, to := range []transfer.PartnerID{ageUK, council} {
+			text := written(t, f, head(to), held)
+			for _, who := range []string{carer[:8], caree[:8], "0199b3c0-0000-7000-8000-000000000001"} {
+				if strings.Contains(text, who) {
+					t.Errorf("%s for %s says of decisions that they are about %s", f, to, who)
+				}
+			}
+		}
+		if text := written(t, f, head(charity), held); !strings.Contains(text, carer[:8]) && f != report.JSON && f != report.Lines {
+			t.Errorf("%s for the sender does not say whom its decisions are about", f)
+		}
+	}
+}
+
 // A decision stands on the page with its release, and by itself where its release is not in the answer.
 func TestADecisionStandsWithItsRelease(t *testing.T) {
 	h := history()

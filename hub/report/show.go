@@ -249,8 +249,8 @@ func about(l *ledger.Leaf, commitment string) []ledger.Subject {
 }
 
 // visible is what a partner may read of a leaf. What a sender weighed, and what it did not let go, is between its people and the hub: a
-// recipient, or anybody else, reads codes and no reasons, what went and nothing of what was there, and no obligation of the sender's. Every
-// form starts from here.
+// recipient, or anybody else, reads codes and no reasons, what went and nothing of what was there, and no obligation of the sender's. Whom a decision
+// is about it reads in the release, and of what was refused or held, nowhere. Every form starts from here.
 func visible(l *ledger.Leaf, to transfer.PartnerID) *ledger.Leaf {
 	if to == "" || l.Sender == to {
 		return l
@@ -261,6 +261,9 @@ func visible(l *ledger.Leaf, to transfer.PartnerID) *ledger.Leaf {
 		p.Stripped, p.Facts, p.Noticed = nil, nil, nil
 		return p
 	})
+	if l.Kind == ledger.KindDecision {
+		v.Subjects = nil
+	}
 	v.Obligations = slices.DeleteFunc(slices.Clone(l.Obligations), func(o ledger.Obligation) bool { return o.Who == "sender" })
 	if v.Actor.Partner != to {
 		v.Actor.Person, v.Actor.Role = "", ""

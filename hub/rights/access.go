@@ -10,7 +10,7 @@ var access = procedure{
 		asked:            {from: []State{Open}, to: Clarification},
 		answeredQuestion: {from: []State{Clarification}, to: Open},
 		// What was kept from the person may be told once the reason is over.
-		reveal:   {from: []State{Open, Clarification, Closed}, grounds: []string{"reason-over", "person-knows", "court-order"}, effect: mayReveal},
+		reveal:   {from: []State{Open, Clarification, Closed}, grounds: []string{"reason-over", "person-knows", "court-order"}, takes: "entries", effect: mayReveal},
 		answered: {from: []State{Open}, to: Closed},
 	}),
 }
@@ -23,7 +23,12 @@ func mayReveal(w *work) error {
 		return invalid("/entries", "required", "this step names the entries that may be told", "take their places in the log from the report for the Data Protection Lead")
 	}
 	for _, p := range w.in.Entries {
-		if !slices.ContainsFunc(w.entries(), func(e listed) bool { return e.Origin == p.Origin && e.Index == p.Index && e.Kept != "" }) {
+		kept := w.entries()
+		at := slices.IndexFunc(kept, func(e listed) bool { return e.Origin == p.Origin && e.Index == p.Index && e.Kept != "" })
+		if at >= 0 && kept[at].Received {
+			return invalid("/entries", "not-yours", "what a sender keeps from the person is the sender's to tell: it alone knows why", "ask "+string(kept[at].Leaf.Sender))
+		}
+		if at < 0 {
 			return invalid("/entries", "unknown", "one of these entries is none that was kept from the person", "take their places in the log from the report for the Data Protection Lead")
 		}
 	}

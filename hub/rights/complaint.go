@@ -212,7 +212,10 @@ func (l *limit) of(k *Case, c *dates.Calendar) (d Deadline, runs bool) {
 		steps, from = k.since()
 	}
 	if l.after != "" {
-		at := slices.IndexFunc(steps, func(s Step) bool { return s.Step == l.after })
+		at := len(steps) - 1 // the last of them: whoever answers again gives time again
+		for at >= 0 && steps[at].Step != l.after {
+			at--
+		}
 		if at < 0 {
 			return d, false
 		}
@@ -355,7 +358,11 @@ func keepReference(w *work) error {
 	if err := w.details(&in); err != nil {
 		return err
 	}
-	if !caseReference.MatchString(in.Reference) {
+	return checkReference(in.Reference)
+}
+
+func checkReference(given string) error {
+	if !caseReference.MatchString(given) {
 		return invalid("/details/reference", "format", "this is no reference of a report", `write it as the ICO did: "IC-123456-A1B2"`)
 	}
 	return nil

@@ -121,6 +121,26 @@ func TestAComplaintThatNobodyRepliesToIsTakenForResolved(t *testing.T) {
 	}
 }
 
+// A reply opens the complaint again, and another answer gives ten more days.
+func TestAReplyOpensAComplaintAgain(t *testing.T) {
+	c := newCounty(t)
+	c.on("2026-06-22")
+	k := c.opens(csek, rights.Opening{Type: rights.Complaint})
+	k = c.steps(csek, k, rights.StepIn{Step: "responded", Grounds: []string{"not-upheld"}})
+	c.on("2026-06-30")
+	k = c.steps(csek, k, rights.StepIn{Step: "replied"})
+	if k.State != rights.Open {
+		t.Fatalf("it is %s", k.State)
+	}
+	k = c.steps(csek, k, rights.StepIn{Step: "responded", Grounds: []string{"partly-upheld"}})
+	wants(t, k, "end the stage 2026-07-21 (notice 001 stage 2)", "reply of the complainant 2026-07-14 (notice 001 stage 2)")
+	c.on("2026-07-15")
+	c.must(c.rights.Sweep(context.Background()))
+	if k = c.shows(csek, k.Reference); k.State != rights.Closed {
+		t.Errorf("it is %s", k.State)
+	}
+}
+
 func TestAnInformalComplaintHasFiveWorkingDays(t *testing.T) {
 	c := newCounty(t)
 	c.on("2026-12-22") // Christmas and Boxing Day, observed on the 28th, are no working days

@@ -28,7 +28,7 @@ var erasure = procedure{
 	grounds: []string{"no-longer-needed", "consent-withdrawn", "objected", "unlawful", "legal-obligation", "child-online-service"}, // Art 17(1)
 	clock:   month("Art 17"),
 	steps: telling(kept, map[string]rule{
-		"accepted": {from: []State{Open}, to: Telling, effect: tellItems("erase")},
+		"accepted": {from: []State{Open}, to: Telling, takes: "items", effect: tellItems("erase")},
 		erased:     {from: []State{Telling}, grounds: kept, effect: erase},
 		closed:     {from: []State{Telling}, to: Closed, effect: finishedErasing},
 	}),
@@ -37,10 +37,17 @@ var erasure = procedure{
 const erased = "erased"
 
 func finishedErasing(w *work) error {
-	if _, yes := w.k.took(erased); !yes {
+	if _, yes := w.k.took(erased); !yes && !w.partial() {
 		return w.refuse("nothing has been erased: take the step %s", erased)
 	}
 	return finished(w)
+}
+
+// partial reports whether it is about some items of the person, or about them in one role. What recipients do about it is theirs; the hub has
+// no values to erase.
+func (w *work) partial() bool {
+	accepted, _ := w.k.took("accepted")
+	return len(w.k.Items) > 0 || len(accepted.Items) > 0 || w.k.Role != ""
 }
 
 // erase destroys what the hub has of a person.
@@ -48,9 +55,13 @@ func erase(w *work) error {
 	if _, yes := w.k.took(erased); yes {
 		return w.refuse("it has been erased")
 	}
+	if w.partial() {
+		return w.refuse("what the hub has of a person cannot be erased in part: the recipients have been told, and this case closes without it")
+	}
 	for _, g := range w.in.Grounds {
 		w.leaf.Kept = append(w.leaf.Kept, ledger.Kept{What: "log", Ground: g})
 	}
+	w.tellTheLast()
 	transfers, stopped := 0, 0
 	for _, who := range w.all {
 		shared, err := w.mayErase(who)
@@ -75,15 +86,48 @@ func erase(w *work) error {
 	return nil
 }
 
+// tellTheLast tells those who were given something since the erasure was accepted: afterwards nobody could find them.
+func (w *work) tellTheLast() {
+	before := alreadyTold("erase", w.notices(), w.k.Tasks)
+	of := slices.DeleteFunc(w.disclosures(w.k.Items), func(d disclosure) bool {
+		return before.has(&target{To: d.to, Office: d.office, Transfer: d.transfer, Outside: d.outside})
+	})
+	w.tell("erase", of, w.month())
+}
+
+// notices are those of the case.
+func (w *work) notices() []Notice {
+	out := make([]Notice, len(w.told))
+	for i, t := range w.told {
+		out[i] = t.Notice
+	}
+	return out
+}
+
 // transfersOf is how many transfers the log links to a person, of those that the case is about.
 func (w *work) transfersOf(who transfer.SubjectID) int {
 	of := map[transfer.TransferID]bool{}
-	for _, e := range w.History(who) {
+	for _, e := range w.own(who) {
 		if l := e.Leaf; l.Transfer != "" && (w.operator() || l.Sender == w.k.Partner) {
 			of[l.Transfer] = true
 		}
 	}
 	return len(of)
+}
+
+// own is what the log says of a person that the case's partner still knows of: what is from before its own erasure is nobody's to it, also where
+// others needed the person still and the pseudonym stayed. The operator's cases are about all of it.
+func (w *work) own(who transfer.SubjectID) []exchange.Entry {
+	history := w.History(who)
+	if w.operator() {
+		return history
+	}
+	for i := len(history) - 1; i >= 0; i-- {
+		if l := history[i].Leaf; l.Sender == w.k.Partner && l.Erased() {
+			return history[i+1:]
+		}
+	}
+	return history
 }
 
 // mayErase refuses while something has to be kept that belongs to the case's partner, and reports whether others need the person still.

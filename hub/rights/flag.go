@@ -115,12 +115,17 @@ type Watcher struct {
 	rights *Rights
 	mu     sync.Mutex
 	watch  *watch.Watch
-	next   map[string]int64 // by log
+	next   map[string]int64 // by log: the first leaf that it has not seen
+	since  time.Time        // what lies before it is learnt from, and not raised
+	found  []watch.Flag     // and not raised yet
+	back   int64            // how many leaves of each log its first look reads
 	open   atomic.Int64
 }
 
 // Watcher makes one that knows nothing yet: its first look reads some way back, to learn what is usual.
-func (r *Rights) Watcher() *Watcher { return &Watcher{rights: r, next: map[string]int64{}} }
+func (r *Rights) Watcher() *Watcher {
+	return &Watcher{rights: r, watch: watch.New(), next: map[string]int64{}, since: r.cfg.Now().Add(-notTooLate), back: learntFrom}
+}
 
 // How far back a watcher begins, and what of that it raises: what a hub that was stopped had no time for.
 const (
@@ -128,15 +133,11 @@ const (
 	notTooLate = time.Hour
 )
 
-// Look reads what has been written since the last look, and raises what is unusual in it. After an error it looks at the same leaves again: a flag
-// is raised once all the same.
+// Look reads what has been written since the last look, and raises what is unusual in it. What an error keeps it from, the next look does.
 func (w *Watcher) Look(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := w.look(ctx)
-	if err != nil {
-		w.watch, w.next = nil, map[string]int64{} // what it has learnt by half is learnt again
-	}
+	err := errors.Join(w.look(ctx), w.raise(ctx))
 	n, counted := w.rights.openFlags(ctx)
 	if counted == nil {
 		w.open.Store(int64(n))
@@ -153,10 +154,6 @@ func (w *Watcher) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list logs: %w", err)
 	}
-	since := time.Time{}
-	if w.watch == nil {
-		w.watch, since = watch.New(), w.rights.cfg.Now().Add(-notTooLate)
-	}
 	var logs []*leavesOf
 	for _, origin := range origins {
 		src := s.Log(ctx, origin)
@@ -164,27 +161,33 @@ func (w *Watcher) look(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the head of log %s: %w", origin, err)
 		}
-		from, known := w.next[origin]
-		if !known {
-			from = max(0, size-learntFrom)
+		if _, known := w.next[origin]; !known {
+			from := max(0, size-w.back)
 			if err := w.learn(ctx, origin, from); err != nil {
 				return err
 			}
+			w.next[origin] = from
 		}
-		w.next[origin] = size
-		logs = append(logs, &leavesOf{origin: origin, src: src, at: from, end: size})
+		logs = append(logs, &leavesOf{origin: origin, src: src, at: w.next[origin], end: size})
 	}
-	return merged(logs, func(at watch.Ref, l *ledger.Leaf) error {
+	return merged(logs, func(at watch.Ref, l *ledger.Leaf) {
 		for _, f := range w.watch.See(at, l) {
-			if f.At.Before(since) {
-				continue
-			}
-			if err := w.rights.raise(ctx, &f); err != nil {
-				return err
+			if !f.At.Before(w.since) {
+				w.found = append(w.found, f)
 			}
 		}
-		return nil
+		w.next[at.Origin] = at.Index + 1
 	})
+}
+
+// raise opens the cases of what was found.
+func (w *Watcher) raise(ctx context.Context) error {
+	for ; len(w.found) > 0; w.found = w.found[1:] {
+		if err := w.rights.raise(ctx, &w.found[0]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // learn tells the watch of what is further back, from the shapes of the log.
@@ -284,7 +287,7 @@ func (s *leavesOf) next() (err error) {
 }
 
 // merged visits the leaves of several logs in the order of their times.
-func merged(logs []*leavesOf, visit func(watch.Ref, *ledger.Leaf) error) error {
+func merged(logs []*leavesOf, visit func(watch.Ref, *ledger.Leaf)) error {
 	for _, l := range logs {
 		if err := l.next(); err != nil {
 			return err
@@ -296,9 +299,7 @@ func merged(logs []*leavesOf, visit func(watch.Ref, *ledger.Leaf) error) error {
 			return nil
 		}
 		first := slices.MinFunc(logs, func(a, b *leavesOf) int { return cmp.Or(a.leaf.At.Compare(b.leaf.At), cmp.Compare(a.origin, b.origin)) })
-		if err := visit(watch.Ref{Origin: first.origin, Index: first.at}, first.leaf); err != nil {
-			return err
-		}
+		visit(watch.Ref{Origin: first.origin, Index: first.at}, first.leaf)
 		if err := first.next(); err != nil {
 			return err
 		}

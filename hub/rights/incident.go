@@ -71,8 +71,8 @@ var incident = procedure{
 		stopped:             {from: []State{Recalling}, hub: true, details: true, reads: readStopped, effect: stopThem},
 		toldRecipients:      {from: []State{Recalling, Informing}, hub: true, details: true, effect: tellThem},
 		carriedOut:          {from: []State{Recalling, Informing}, to: Open, hub: true},
-		lookedAtRefusal:     {effect: lookAtRefusal},
-		toldOutside:         {effect: tellOutside},
+		lookedAtRefusal:     {takes: "notice", effect: lookAtRefusal},
+		toldOutside:         {takes: "task", effect: tellOutside},
 		closed:              {from: []State{Open}, to: Closed, effect: closeIncident},
 	},
 }
@@ -237,11 +237,24 @@ func assess(w *work) error {
 
 // notifyICO keeps when the ICO was told, and where that was late, why.
 func notifyICO(w *work) error {
-	if err := keepReference(w); err != nil {
+	var in struct {
+		Reference string
+		At        time.Time // when they were told; now, when it is not said
+	}
+	if err := w.details(&in); err != nil {
 		return err
 	}
+	if err := checkReference(in.Reference); err != nil {
+		return err
+	}
+	if in.At.IsZero() {
+		in.At = w.At()
+	}
+	if in.At.After(w.At()) || in.At.Before(w.k.Aware) {
+		return invalid("/details/at", "range", "that is before anybody was aware of it, or has not happened yet", "give the instant at which the ICO was told, or leave it out for now")
+	}
 	why := slices.ContainsFunc(w.in.Grounds, func(g string) bool { return slices.Contains(late, g) })
-	if _, before := w.k.took(notifiedICO); !before && w.At().After(w.k.Aware.Add(dates.BreachNotice)) && !why {
+	if _, before := w.k.took(notifiedICO); !before && in.At.After(w.k.Aware.Add(dates.BreachNotice)) && !why {
 		return invalid("/grounds", "required", "the 72 hours are over, and it is not said why", "name one or more of: "+words(late))
 	}
 	return nil

@@ -2,6 +2,7 @@ package rights_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,7 +63,7 @@ func TestAPartnerWasCompromisedBetweenTheseInstants(t *testing.T) {
 
 		size := c.measures(operator, rights.Scope{Recipient: ageUKHerts, From: from, To: to})
 		if size.Disclosures != 2 || size.Transfers != 2 || size.People != 1 || size.Records != 2 || size.Professionals != 6 ||
-			size.Waiting != (rights.Waiting{Queued: 1, Released: 2}) {
+			size.Waiting != (rights.Waiting{Queued: 1, Released: 3}) { // one of them from before: it may be collected again
 			t.Errorf("it reached %+v", size)
 		}
 		if got := counted(size.Recipients) + "; " + counted(size.Senders) + "; " + counted(size.Agreements) + "; " + counted(size.Roles); got !=
@@ -147,6 +148,29 @@ func TestChildrenExceptionsAndWhatIsHeldAreCounted(t *testing.T) {
 	if size.Children != 1 || size.People != 2 || counted(size.Exceptions) != "danger-to-life 1/1" || size.Waiting != (rights.Waiting{Held: 1, Released: 1}) {
 		t.Errorf("%d children among %d, exceptions %+v, waiting %+v", size.Children, size.People, size.Exceptions, size.Waiting)
 	}
+	// Of a child whose referral went, the decision behind the release says how old it is.
+	text, err := contracts.Example("young-carer")
+	c.must(err)
+	var m map[string]any
+	c.must(json.Unmarshal(text, &m))
+	m["purpose"], m["service"] = "contract-case", "young-carers-in-contract"
+	undertaking := m["undertaking"].(map[string]any)
+	undertaking["basis"], undertaking["informed_on"] = "legitimate-interests", "2026-11-02"
+	for _, others := range []string{"cared_for", "children", "absent_parents", "consents"} {
+		delete(m, others)
+	}
+	text, err = json.Marshal(m)
+	c.must(err)
+	contract, _ := contracts.For("referral/1")
+	doc, err := contract.Parse(text)
+	c.must(err)
+	c.collects(council, c.sends(carersInHerts, doc, transfer.Queued))
+	if size := c.measures(carersInHerts, rights.Scope{Sender: carersInHerts}); size.Children != 2 {
+		t.Errorf("%d children, want one whom somebody was told of and one whose referral went", size.Children)
+	}
+	if size := c.measures(council, rights.Scope{Sender: carersInHerts, Purpose: "contract-case"}); size.Children != 0 || size.People == 0 {
+		t.Errorf("%d children: what the sender knows of somebody's age is not the recipient's to know", size.Children)
+	}
 	if held := c.measures(operator, rights.Scope{Items: []string{"carer.phones"}, Purpose: "referral.service"}); held.Waiting.Held != 1 {
 		t.Errorf("what is held has a telephone number, and waiting is %+v", held.Waiting)
 	}
@@ -163,6 +187,10 @@ func TestWhatAPartnerMayNotMeasure(t *testing.T) {
 	}
 	if l := c.leaves(); len(l) != before+1 || l[before].Query.Refused != not.Code {
 		t.Errorf("the refusal is not in the log")
+	}
+	c.sends(carersInHerts, c.message(c.somebody()), transfer.Queued)
+	if size := c.measures(pohwer, rights.Scope{Partner: ageUKHerts}); size.Disclosures != 0 || size.Waiting != (rights.Waiting{}) {
+		t.Errorf("PoHWER finds %+v of what waits for Age UK", size.Waiting)
 	}
 	if size := c.measures(pohwer, rights.Scope{Sender: carersInHerts}); size.Disclosures != 0 || size.People != 0 {
 		t.Errorf("PoHWER finds %+v of what was sent to Age UK", size)
@@ -214,6 +242,7 @@ func TestAMisdeliveryFromAwarenessToTheEnd(t *testing.T) {
 		k = c.steps(carersInHerts, k, rights.StepIn{
 			Step: "assessed", Grounds: []string{"high-risk"}, Details: details(t, map[string][]string{"consequences": {"safe-address-known", "distress"}}),
 		})
+		c.impossible(carersInHerts, k, rights.StepIn{Step: "closed"}, "the ICO has not been told")
 		if got := dues(k); !slices.Contains(got, "tell the people concerned  (Art 34 UK GDPR: without undue delay)") {
 			t.Errorf("due is %q", got)
 		}
@@ -233,8 +262,13 @@ func TestAMisdeliveryFromAwarenessToTheEnd(t *testing.T) {
 		report := rights.StepIn{Step: "notified-ico", Grounds: []string{"complete"}, Details: details(t, map[string]string{"reference": "IC-123456-A1B2"})}
 		_, err = c.triesTo(carersInHerts, k, report)
 		c.invalid(err, "/grounds")
+		report.Details = details(t, map[string]any{"reference": "IC-123456-A1B2", "at": aware.Add(74 * time.Hour)})
+		_, err = c.triesTo(carersInHerts, k, report)
+		c.invalid(err, "/details/at")
+		report.Details = details(t, map[string]any{"reference": "IC-123456-A1B2", "at": aware.Add(72*time.Hour + time.Second)})
+		_, err = c.triesTo(carersInHerts, k, report)
+		c.invalid(err, "/grounds")
 		report.Grounds = append(report.Grounds, "late-investigation")
-		report.MessageID = ""
 		k = c.steps(carersInHerts, k, report)
 		c.impossible(carersInHerts, k, rights.StepIn{Step: "closed"}, "the people concerned have not been told")
 		k = c.steps(carersInHerts, k, rights.StepIn{Step: "told-people", Grounds: []string{"directly"}})
@@ -292,7 +326,7 @@ func TestTheOperatorRecallsAndTellsTheControllers(t *testing.T) {
 			t.Errorf("it is %s", k.State)
 		}
 		k = c.steps(operator, k, rights.StepIn{Step: "notified-controllers"})
-		wants(t, k, "answer of age-uk-hertfordshire 2026-11-24 (Art 19 UK GDPR)", "answer of carers-in-hertfordshire 2026-11-24 (Art 19 UK GDPR)")
+		wants(t, k, "answer of age-uk-hertfordshire 2026-11-24 (Art 33 UK GDPR)", "answer of carers-in-hertfordshire 2026-11-24 (Art 33 UK GDPR)")
 		if n := c.noticesTo(carersInHerts); len(n) != 1 || n[0].Act != "incident" || len(n[0].Transfers) != 2 {
 			t.Errorf("the controller is told %+v", n)
 		}

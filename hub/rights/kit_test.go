@@ -28,6 +28,7 @@ import (
 	"referralhub/hub/store/postgres"
 	"referralhub/hub/store/sqlite"
 	"referralhub/hub/store/storetest"
+	"referralhub/hub/tables"
 	"referralhub/hub/transfer"
 	sharingagreements "referralhub/sharing-agreements"
 )
@@ -102,8 +103,8 @@ func countyOn(tb testing.TB, st store.Store) *county {
 	return c
 }
 
-// register loads the agreements of Hertfordshire.
-func register(tb testing.TB) *agreement.Index {
+// register loads the agreements, changed where a story needs it.
+func register(tb testing.TB, edit ...func(text string) string) *agreement.Index {
 	tb.Helper()
 	files := fstest.MapFS{}
 	err := fs.WalkDir(sharingagreements.Files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -111,6 +112,9 @@ func register(tb testing.TB) *agreement.Index {
 			return err
 		}
 		text, err := fs.ReadFile(sharingagreements.Files, name)
+		for _, f := range edit {
+			text = []byte(f(string(text)))
+		}
 		files[name] = &fstest.MapFile{Data: text}
 		return err
 	})
@@ -149,7 +153,7 @@ func (c *county) open(change ...func(*exchange.Config)) {
 	})
 	c.Cleanup(func() {
 		c.end()
-		c.store.Close() //nolint:errcheck // every commit has been answered for
+		c.store.Close()
 	})
 }
 
@@ -385,10 +389,14 @@ func (c *county) leaves() []*ledger.Leaf {
 	return out
 }
 
-// audited expects the log to be in order.
+// audited expects the log, and the tables beside it, to be in order.
 func (c *county) audited() {
 	c.Helper()
-	report, err := audit.Check(context.Background(), c.store.Log(context.Background(), origin), c.signer.Verifier(), nil)
+	var report *audit.Report
+	err := c.store.Snapshot(context.Background(), func(snap store.Snapshot) (err error) {
+		report, err = audit.Check(context.Background(), snap.Log(context.Background(), origin), c.signer.Verifier(), tables.New(snap, origin, c.sealer))
+		return err
+	})
 	c.must(err)
 	for _, p := range report.Problems {
 		c.Errorf("audit: %s", p)

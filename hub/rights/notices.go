@@ -50,6 +50,7 @@ type Notice struct {
 	Respond   dates.Date            `json:"respond"` // by when an answer is due
 	PassOn    bool                  `json:"pass_on"` // whom the recipient has told of it in its turn has to be told too
 	Looked    bool                  `json:"looked"`  // somebody has looked at the refusal
+	Waived    bool                  `json:"waived"`  // nobody is there to answer, and somebody has said why it is left at that
 	Log       Place                 `json:"log"`     // its leaf: the proof that it is in the log is the signature under the notice
 	Answers   []Answer              `json:"answers,omitempty"`
 }
@@ -72,7 +73,12 @@ type Answer struct {
 }
 
 // settled reports whether nothing is left to wait for.
-func (n *Notice) settled() bool { return n.State == Actioned || n.State == NotActioned && n.Looked }
+func (n *Notice) settled() bool {
+	return n.State == Actioned || n.State == NotActioned && n.Looked || n.Waived
+}
+
+// answered reports whether its recipient has said what it did, or nobody expects that any more.
+func (n *Notice) answered() bool { return n.State == Actioned || n.State == NotActioned || n.Waived }
 
 // told is a notice in a commit.
 type told struct {
@@ -111,7 +117,7 @@ func (w *work) disclosures(items []string, of ...func(*ledger.Leaf) bool) []disc
 	}
 	for _, who := range w.all {
 		commitment := w.Commitment(who)
-		for _, e := range w.History(who) {
+		for _, e := range w.own(who) {
 			l := e.Leaf
 			if l.Sender != w.k.Partner && !w.operator() || slices.ContainsFunc(of, func(meant func(*ledger.Leaf) bool) bool { return !meant(l) }) {
 				continue
@@ -211,7 +217,7 @@ func (w *work) notify(act string, to transfer.PartnerID, of []disclosure, respon
 // takesNotices reports whether a partner has a system that may answer a notice.
 func (r *Rights) takesNotices(id transfer.PartnerID) bool {
 	p, known := r.cfg.Exchange.Index().Partner(id)
-	return known && slices.ContainsFunc(p.Systems, func(s transfer.System) bool { return slices.Contains(s.Scopes, "notices:answer") })
+	return known && !p.Suspended && slices.ContainsFunc(p.Systems, func(s transfer.System) bool { return slices.Contains(s.Scopes, "notices:answer") })
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K {
@@ -256,7 +262,7 @@ func (w *work) keepNotice(t *told) error {
 	}
 	row := t.row
 	row.ID, row.Case, row.Sender, row.Recipient, row.State, row.Body = t.ID, t.Case, t.Sender, t.Recipient, string(t.State), body
-	if row.Due = t.Respond.LastSecond(); t.State == Actioned || t.State == NotActioned {
+	if row.Due = t.Respond.LastSecond(); t.answered() {
 		row.Due = time.Time{}
 	}
 	w.PutNotice(row)
@@ -286,7 +292,17 @@ func (w *work) waits() error {
 const (
 	lookedAtRefusal = "refusal-looked-at"
 	toldOutside     = "told-outside"
+	notTold         = "not-told"
 )
+
+// passing is the steps by which people look after what recipients were told, in some states.
+func passing(in ...State) map[string]rule {
+	return map[string]rule{
+		lookedAtRefusal: {from: in, takes: "notice", effect: lookAtRefusal},
+		toldOutside:     {from: in, takes: "task", effect: tellOutside},
+		notTold:         {from: in, takes: "notice task", grounds: []string{"impossible", "disproportionate"}, effect: leaveUntold}, // Art 19
+	}
+}
 
 // lookAtRefusal is the effect of the step by which somebody has looked at why a recipient refused.
 func lookAtRefusal(w *work) error {
@@ -305,6 +321,23 @@ func tellOutside(w *work) error {
 		return invalid("/task", "unknown", "no task of this case with this id is open", "take the id from the tasks of the case")
 	}
 	w.k.Tasks[at].Done = true
+	return nil
+}
+
+// leaveUntold is the effect of the step by which somebody says why a recipient is not told, or why nobody waits for its answer any more: only where
+// it has left the hub, or is suspended, so that it cannot answer.
+func leaveUntold(w *work) error {
+	if w.in.Notice == "" {
+		return tellOutside(w)
+	}
+	at := slices.IndexFunc(w.told, func(t *told) bool { return t.ID == w.in.Notice && !t.answered() })
+	if at < 0 {
+		return invalid("/notice", "unknown", "no notice of this case with this id waits for an answer", "take the id from the notices of the case")
+	}
+	if to := w.told[at].Recipient; w.rights.takesNotices(to) {
+		return w.refuse("%s can answer %s, and is waited for", to, w.in.Notice)
+	}
+	w.told[at].Waived, w.told[at].changed = true, true
 	return nil
 }
 
@@ -388,7 +421,7 @@ func (o *answering) Judge(s *exchange.Session) error {
 	if err := w.as(transfer.StaffRoles()); err != nil {
 		return err
 	}
-	t.State, t.Reason, t.Looked = o.in.Status, o.in.Reason, false
+	t.State, t.Reason = o.in.Status, o.in.Reason
 	leaf := Place{o.r.cfg.Origin, w.Leaf(w.noticeLeaf(&t.Notice, string(t.State), t.Reason), w.commitment)}
 	t.Answers = append(t.Answers, Answer{Status: t.State, Reason: t.Reason, At: s.At(), Person: w.actor.Person, Role: w.actor.Role, Log: leaf})
 	if err := w.keepNotice(t); err != nil {

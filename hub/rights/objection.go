@@ -19,8 +19,9 @@ var objection = procedure{
 	clock:   month("Art 21"),
 	opened:  object,
 	steps: telling(nil, map[string]rule{
-		"upheld":     {from: []State{Open}, to: Telling, effect: uphold},
-		"overridden": {from: []State{Open}, to: Refused, grounds: []string{"compelling-grounds", "legal-claims"}, effect: override},
+		identityConfirmed: {from: []State{Identity}, to: Open, effect: func(w *work) error { return w.record(consent.Objected, w.k.Items) }},
+		"upheld":          {from: []State{Open}, to: Telling, takes: "items", effect: uphold},
+		"overridden":      {from: []State{Open}, to: Refused, grounds: []string{"compelling-grounds", "legal-claims"}, effect: override},
 	}),
 }
 
@@ -32,6 +33,9 @@ func object(w *work) error {
 	}
 	if slices.Contains(w.k.Grounds, "marketing") && over.Purpose == "" {
 		return invalid("/scope/purpose", "required", "who objects to marketing does not object to being helped", "name the purpose that it is for, such as magazine")
+	}
+	if w.k.State == Identity {
+		return nil // whoever calls in somebody's name could stop their help for good: it counts once they have shown who they are
 	}
 	return w.record(consent.Objected, w.k.Items)
 }

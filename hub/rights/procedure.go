@@ -53,6 +53,7 @@ type rule struct {
 	roles   []transfer.StaffRole
 	grounds []string // one of them has to be named; nil: none may be
 	items   bool     // it names items
+	takes   string   // what else may be entered with it: "items", "entries", "notice", "task"
 	details bool     // it takes details, which its effect checks: there is no room for free text about anybody
 	hub     bool     // only the hub takes it, by itself
 	// before does what takes longer than a commit may, ahead of it; it may change what is entered.
@@ -182,6 +183,8 @@ func (w *work) take() error {
 	switch {
 	case !known || ru.hub && !w.auto:
 		return w.refuse("%q is no step of a case of type %s", w.in.Step, w.k.Type)
+	case len(w.k.Steps) >= mostSteps && !w.auto && w.in.Step != closed:
+		return w.refuse("a case has %d steps at most: close this one, and open another", mostSteps)
 	case !ru.fits(w.k.State):
 		return w.refuse("the step %q cannot be taken now", w.in.Step)
 	}
@@ -205,6 +208,9 @@ func (w *work) take() error {
 	return w.closeItself()
 }
 
+// mostSteps is how many steps a case may have: each rewrites it whole.
+const mostSteps = 500
+
 // closeItself closes a case of a kind that the hub closes, once it can be.
 func (w *work) closeItself() error {
 	p := w.rights.procedures[w.k.Type]
@@ -224,10 +230,26 @@ func (w *work) check(ru *rule) error {
 	if ru.items && len(w.in.Items) == 0 {
 		return invalid("/items", "required", "this step names the items that it is about", "name them as in the referral contract")
 	}
+	if err := w.only(ru); err != nil {
+		return err
+	}
 	if !ru.details && len(w.in.Details) > 0 {
 		return invalid("/details", "unexpected", "this step takes no details", "leave them out")
 	}
 	return w.day()
+}
+
+// only refuses what a step does not read: what nobody reads may say anything, and it would be kept.
+func (w *work) only(ru *rule) error {
+	for _, member := range []struct {
+		name    string
+		entered bool
+	}{{"items", len(w.in.Items) > 0 && !ru.items}, {"entries", len(w.in.Entries) > 0}, {"notice", w.in.Notice != ""}, {"task", w.in.Task != ""}} {
+		if member.entered && !slices.Contains(strings.Fields(ru.takes), member.name) {
+			return invalid("/"+member.name, "unexpected", "this step takes no "+member.name, "leave it out")
+		}
+	}
+	return knownItems(w.in.Items)
 }
 
 // details reads what was entered with a step, and takes nothing that it does not know.
@@ -317,7 +339,7 @@ func (w *work) wind() {
 	}
 	for _, t := range w.told {
 		k.Deadlines = append(k.Deadlines, Deadline{
-			What: "answer of " + string(t.Recipient), By: t.Respond.String(), Source: "Art 19 UK GDPR", Met: t.State == Actioned || t.State == NotActioned,
+			What: "answer of " + string(t.Recipient), By: t.Respond.String(), Source: t.source(), Met: t.answered(),
 		})
 	}
 	if k.State.Over() {

@@ -109,6 +109,14 @@ func tellThem(w *work) error {
 	return nil
 }
 
+// source is the rule by which a notice has to be answered.
+func (n *Notice) source() string {
+	if n.Act == "recall" || n.Act == "incident" {
+		return "Art 33 UK GDPR"
+	}
+	return "Art 19 UK GDPR"
+}
+
 // informed is who was told of what, by an act.
 type informed map[string]bool
 
@@ -246,10 +254,11 @@ func (c *carrying) tell(ctx context.Context, act string) error {
 		return err
 	}
 	for _, who := range sorted(told) {
-		for part := range slices.Chunk(told[who], transfersInNotice) {
-			if part[0].Office != "" || !c.r.takesNotices(part[0].To) {
-				part = told[who] // a task is one, however much it is about
-			}
+		most := transfersInNotice
+		if first := told[who][0]; first.Office != "" || !c.r.takesNotices(first.To) {
+			most = len(told[who]) // a task is one, however much it is about
+		}
+		for part := range slices.Chunk(told[who], most) {
 			if _, err := c.r.itself(ctx, k.Reference, toldRecipients, &order{Act: act, Tell: part}); err != nil {
 				return err
 			}
@@ -270,14 +279,11 @@ func (c *carrying) target(m *measure, w *exchange.Went, act string) (t target, c
 	if d := l.Disclosure; d != nil {
 		t.Office, t.Outside = d.Office, &Outside{Made: d.Made.Format("2006-01-02"), How: d.How, Log: Place{w.Origin, w.Index}}
 	}
-	switch {
-	case act == "incident":
+	if act == "incident" {
 		t.To, t.Office = l.Sender, ""
-	case l.Sender != c.k.Partner && !c.r.operates(c.k.Partner):
-		return t, false, nil // what others sent is not this partner's to recall
 	}
 	if t.To == c.k.Partner {
-		return t, false, nil
+		return t, false, nil // it knows
 	}
 	for i := range l.Subjects {
 		for _, item := range l.Subjects[i].Items {

@@ -14,6 +14,7 @@ import (
 	"referralhub/hub/agreement"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
+	"referralhub/hub/policy"
 	"referralhub/hub/report"
 	"referralhub/hub/store"
 	"referralhub/hub/transfer"
@@ -62,7 +63,8 @@ func (w *work) entries() []listed {
 	revealed := w.revealed()
 	for _, who := range w.all {
 		commitment := w.Commitment(who)
-		history := w.History(who)
+		history := w.own(who)
+		accused := accusing(w.History(who), commitment)
 		for i, e := range history {
 			l := e.Leaf
 			gave, got := l.Sender == w.k.Partner || w.operator(), l.Recipient == w.k.Partner && l.Kind == ledger.KindRelease
@@ -74,6 +76,9 @@ func (w *work) entries() []listed {
 			}
 			rests := weighed(history[:i], e)
 			entry := listed{Entry: e, About: commitment, Rests: rests, Kept: w.kept(l, rests), Received: !gave}
+			if slices.Contains(accused, l.Sender) {
+				entry.Kept = "harms-somebody"
+			}
 			if entry.Received {
 				entry.Rests = nil
 			}
@@ -84,6 +89,21 @@ func (w *work) entries() []listed {
 				entry.Kept = ""
 			}
 			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// accusing lists the senders who have said that the person does harm to somebody, or must not be told of a child's referral: whoever lives with
+// them may not be known to have asked for help (DPA 2018 Sch 3; domain.md section 4.4, C10).
+func accusing(history []exchange.Entry, commitment string) []transfer.PartnerID {
+	quiet := (policy.AllegedPerpetrator | policy.ParentConflict).Names()
+	var out []transfer.PartnerID
+	for _, e := range history {
+		for _, s := range e.Leaf.Subjects {
+			if s.Commitment == commitment && slices.ContainsFunc(s.Facts, func(f string) bool { return slices.Contains(quiet, f) }) {
+				out = append(out, e.Leaf.Sender)
+			}
 		}
 	}
 	return out
@@ -242,6 +262,12 @@ func (o *reporting) Judge(s *exchange.Session) error {
 	}
 	if !slices.Contains([]Type{Access, Portability, Rectification, Erasure, Restriction, Objection, Withdrawal}, w.k.Type) {
 		return exchange.Answered(&Impossible{Why: "a case of type " + string(w.k.Type) + " has no report about a person"})
+	}
+	if o.ask.For == ForPerson && (w.k.State == Identity || w.k.State == Refused) {
+		return exchange.Answered(&Impossible{
+			Reference: w.k.Reference, State: w.k.State, Possible: o.r.possible(w.k),
+			Why: "the report for the person is made for somebody who has shown who they are, and was not refused",
+		})
 	}
 	o.found = slices.DeleteFunc(w.entries(), func(e listed) bool {
 		at := e.Leaf.At

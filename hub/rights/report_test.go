@@ -131,6 +131,48 @@ func TestARecipientDoesNotTellWhatItsSenderDidNot(t *testing.T) {
 	}
 }
 
+// Rhys is cared for, and learnt of nothing when his wife was referred; later it turned out that he hurts her. He asks who was told of him.
+func TestWhoIsSaidToDoHarmIsToldOfNothing(t *testing.T) {
+	c := newCounty(t)
+	rhys, wife := c.somebody(), c.somebody()
+	about := func(does bool) func(map[string]any) {
+		return func(m map[string]any) {
+			he := map[string]any{"name": map[string]any{"given": "Rhys", "family": "Farrow"}, "nhs_number": rhys, "relationship_to_carer": "husband"}
+			if does {
+				he["alleged_perpetrator"] = true
+			}
+			m["cared_for"] = []any{he}
+			yes := map[string]any{}
+			for k, v := range m["consents"].([]any)[0].(map[string]any) {
+				yes[k] = v
+			}
+			yes["subject"] = map[string]any{"role": "cared_for", "position": 0}
+			m["consents"] = append(m["consents"].([]any), yes)
+		}
+	}
+	id := c.sends(carersInHerts, c.message(wife, about(false)), transfer.Queued)
+	c.collects(ageUKHerts, id)
+	before := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(rhys)})
+	if got, _ := c.reports(carersInHerts, before, rights.Ask{For: rights.ForPerson}); len(got.Entries) != 1 || got.Entries[0].Role != transfer.CaredFor {
+		t.Fatalf("before anybody says so he is told %+v", got.Entries)
+	}
+	c.sends(carersInHerts, c.message(wife, about(true)), transfer.Held)
+	for _, p := range []transfer.PartnerID{carersInHerts, ageUKHerts} {
+		k := c.opens(p, rights.Opening{Type: rights.Access, Identifiers: known(rhys)})
+		if got, _ := c.reports(p, k, rights.Ask{For: rights.ForPerson}); len(got.Entries) != 0 {
+			t.Errorf("%s tells him %+v", p, got.Entries)
+		}
+		if got, _ := c.reports(p, k, rights.Ask{For: rights.ForDPL}); len(got.Entries) != 1 || got.Entries[0].NotTold == "" {
+			t.Errorf("%s shows its Data Protection Lead %+v", p, got.Entries)
+		}
+	}
+	// She may know all of it.
+	k := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(wife)})
+	if got, _ := c.reports(carersInHerts, k, rights.Ask{For: rights.ForPerson}); len(got.Entries) != 1 {
+		t.Errorf("she is told %+v", got.Entries)
+	}
+}
+
 // What a person supplied under consent may be taken along (Art 20); what a statute lets flow may not.
 func TestPortabilityListsWhatConsentCarried(t *testing.T) {
 	c := newCounty(t)

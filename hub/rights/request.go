@@ -34,12 +34,10 @@ func request(grounds []string, own map[string]rule) map[string]rule {
 // telling is the steps of a request whose outcome recipients are told (Art 19). The person is answered while they are told, and it is closed when
 // all have done it.
 func telling(grounds []string, own map[string]rule) map[string]rule {
-	return request(grounds, with(map[string]rule{
-		answered:        {from: []State{Telling}},
-		lookedAtRefusal: {from: []State{Telling}, effect: lookAtRefusal},
-		toldOutside:     {from: []State{Telling}, effect: tellOutside},
-		closed:          {from: []State{Telling}, to: Closed, effect: finished},
-	}, own))
+	return request(grounds, with(passing(Telling), with(map[string]rule{
+		answered: {from: []State{Telling}},
+		closed:   {from: []State{Telling}, to: Closed, effect: finished},
+	}, own)))
 }
 
 // finished refuses to close what is not done.

@@ -23,14 +23,12 @@ var restriction = procedure{
 	person:  whoeverIs,
 	grounds: []string{"accuracy-contested", "unlawful", "needed-for-claims", "objection-pending"}, // Art 18(1)
 	clock:   month("Art 18"),
-	steps: telling([]string{"no-ground"}, map[string]rule{
-		"restricted":      {from: []State{Open}, to: Restricted, effect: restrict},
+	steps: telling([]string{"no-ground"}, with(passing(Restricted, Lifting, Telling), map[string]rule{
+		"restricted":      {from: []State{Open}, to: Restricted, takes: "items", effect: restrict},
 		answered:          {from: []State{Restricted, Lifting, Telling}},
-		lookedAtRefusal:   {from: []State{Restricted, Lifting, Telling}, effect: lookAtRefusal},
-		toldOutside:       {from: []State{Restricted, Lifting, Telling}, effect: tellOutside},
 		"told-of-lifting": {from: []State{Restricted}, to: Lifting},
 		"lifted":          {from: []State{Lifting}, to: Telling, grounds: []string{"accurate-now", "lawful", "claims-over", "objection-decided", "person-agrees"}, effect: lift},
-	}),
+	})),
 }
 
 func restrict(w *work) error {
@@ -112,7 +110,7 @@ func (w *work) senders() []transfer.PartnerID {
 	}
 	var out []transfer.PartnerID
 	for _, who := range w.all {
-		for _, e := range w.History(who) {
+		for _, e := range w.own(who) {
 			if k := e.Leaf.Kind; k == ledger.KindDecision || k == ledger.KindDisclosure {
 				out = append(out, e.Leaf.Sender)
 			}

@@ -114,26 +114,38 @@ const retainPage = 200
 func (n *retaining) people(ctx context.Context) error {
 	since := classOf(personClass).over(n.today).Start()
 	var after transfer.SubjectID
+	var failed error // somebody who cannot be forgotten keeps nobody else
 	for {
 		idle, err := n.r.cfg.Store.IdlePeople(ctx, since, after, retainPage)
 		if err != nil {
 			return fmt.Errorf("list people past their time: %w", err)
 		}
 		for _, who := range idle {
-			if err := n.begin(ctx); err != nil {
-				return err
+			if err := n.forget(ctx, who); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("forget somebody whose time is over: %w", err))
 			}
-			act := &forgetting{r: n.r, who: who, reference: n.out.Reference, today: n.today}
-			if err := n.r.cfg.Exchange.Do(ctx, act); err != nil {
-				return fmt.Errorf("forget somebody whose time is over: %w", err)
-			}
-			n.add(personClass, act.done, act.held)
 		}
-		if len(idle) < retainPage {
-			return nil
+		if len(idle) < retainPage || ctx.Err() != nil {
+			return failed
 		}
 		after = idle[len(idle)-1]
 	}
+}
+
+// forget looks first, so that a day on which there is nothing to do leaves no case.
+func (n *retaining) forget(ctx context.Context, who transfer.SubjectID) error {
+	look := &forgetting{r: n.r, who: who, today: n.today, only: true}
+	if err := n.r.cfg.Exchange.Do(ctx, look); err != nil || !look.done {
+		n.add(personClass, false, look.held)
+		return err
+	}
+	if err := n.begin(ctx); err != nil {
+		return err
+	}
+	act := &forgetting{r: n.r, who: who, reference: n.out.Reference, today: n.today}
+	err := n.r.cfg.Exchange.Do(ctx, act)
+	n.add(personClass, err == nil && act.done, act.held)
+	return err
 }
 
 func (n *retaining) add(class string, done, held bool) {
@@ -151,6 +163,7 @@ type forgetting struct {
 	who       transfer.SubjectID
 	reference string
 	today     dates.Date
+	only      bool // look whether it is to be done, and do nothing
 
 	done, held bool
 }
@@ -164,7 +177,7 @@ func (f *forgetting) Judge(s *exchange.Session) error {
 		return nil
 	}
 	class := classOf(personClass)
-	if last := dates.On(history[len(history)-1].Leaf.At); f.today.Before(class.window(last).DestroyFrom) {
+	if last := dates.On(lastDealing(history)); f.today.Before(class.window(last).DestroyFrom) {
 		return nil
 	}
 	holds, err := f.r.holdsOn(f.who, history)
@@ -176,6 +189,9 @@ func (f *forgetting) Judge(s *exchange.Session) error {
 		return err
 	}
 	if f.held = len(holds)+len(open) > 0; f.held {
+		return nil
+	}
+	if f.done = true; f.only {
 		return nil
 	}
 	transfers := map[transfer.TransferID]bool{}
@@ -194,10 +210,19 @@ func (f *forgetting) Judge(s *exchange.Session) error {
 		},
 	}, commitment)
 	s.Erase(f.who)
-	f.done = true
 	return nil
 }
 
+// lastDealing is when the last thing happened about a person. That somebody looked at what the log says, and what the hub noticed by itself, begins
+// no new time.
+func lastDealing(history []exchange.Entry) time.Time {
+	for i := len(history) - 1; i >= 0; i-- {
+		if l := history[i].Leaf; l.Kind != ledger.KindQuery && l.Actor != ledger.Hub {
+			return l.At
+		}
+	}
+	return history[0].Leaf.At
+}
 
 // cases destroys cases that were closed long ago, with their notices.
 func (n *retaining) cases(ctx context.Context) error {
@@ -289,7 +314,7 @@ func (n *retaining) destroy(ctx context.Context, class string, cases, requests [
 	if err := n.begin(ctx); err != nil {
 		return err
 	}
-	return n.r.cfg.Exchange.Do(ctx, &destroying{n.out.Reference, class, n.today, cases, requests})
+	return n.r.cfg.Exchange.Do(ctx, &destroying{n.out.Reference, class, n.today, slices.Clone(cases), requests})
 }
 
 type destroying struct {
@@ -305,6 +330,10 @@ func (d *destroying) Reads(r *exchange.Reads) {
 }
 
 func (d *destroying) Judge(s *exchange.Session) error {
+	d.cases = slices.DeleteFunc(d.cases, func(reference string) bool { return s.Case(reference) == nil }) // another copy was faster
+	if len(d.cases)+len(d.requests) == 0 {
+		return nil
+	}
 	s.Leaf(&ledger.Leaf{
 		Kind: ledger.KindCase, Actor: ledger.Hub, Sender: hub.Partner,
 		Case: &ledger.Case{

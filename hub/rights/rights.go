@@ -178,6 +178,9 @@ func (o *opening) Judge(s *exchange.Session) error {
 	if err := knownItems(in.Items); err != nil {
 		return err
 	}
+	if in.Stage != "" && in.Type != Complaint && in.Type != Incident {
+		return invalid("/stage", "unexpected", "a case of this type has no stages", "leave it out")
+	}
 	if err := w.day(); err != nil {
 		return invalid("/received", "range", "the day is after today", "give the day on which it came in, or leave it out for today")
 	}
@@ -222,6 +225,9 @@ func (o *opening) find(w *work) error {
 		return exchange.Answered(&Impossible{Why: "these identifiers belong to different people: open a case for each of them"})
 	case len(dealt) == 1:
 		w.k.Known, w.all = true, dealt
+	case o.in.Type == LegalHold:
+		return invalid("/identifiers", "unknown", "nobody whom you have dealt with is known by these identifiers, so that there is nothing to hold",
+			"check them, or name an agreement, a transfer or a partner in the scope")
 	case o.p.person != whoeverIs:
 		return nil
 	case len(known) > 0:

@@ -161,6 +161,40 @@ func TestARectificationIsNotDoneBeforeEverybodyHasDoneIt(t *testing.T) {
 	})
 }
 
+// A partner that is suspended cannot answer, and a case does not wait for it for ever. One that can answer is waited for.
+func TestWhoCannotAnswerIsNotWaitedFor(t *testing.T) {
+	c := newCounty(t)
+	sam := c.somebody()
+	c.refers(sam)
+	c.collects(pohwer, c.sends(carersInHerts, c.message(sam, navigators), transfer.Queued))
+	k := c.opens(carersInHerts, rights.Opening{Type: rights.Rectification, Identifiers: known(sam)})
+	k = c.steps(carersInHerts, k, rights.StepIn{Step: "accepted", Items: []string{"carer.phones"}})
+	c.steps(carersInHerts, k, rights.StepIn{Step: "answered"})
+	c.must(c.answers(ageUKHerts, c.noticesTo(ageUKHerts)[0].ID, rights.Actioned, ""))
+	leave := rights.StepIn{Step: "not-told", Notice: c.noticesTo(pohwer)[0].ID, Grounds: []string{"impossible"}}
+	c.impossible(carersInHerts, k, leave, "pohwer can answer")
+	c.end()
+	c.index = register(t, func(text string) string {
+		return strings.Replace(text, "  - id: pohwer\n", "  - id: pohwer\n    suspended: DSPT lapsed\n", 1)
+	})
+	c.open()
+	_, err := c.triesTo(carersInHerts, k, rights.StepIn{Step: "not-told", Notice: leave.Notice})
+	c.invalid(err, "/grounds")
+	k = c.steps(carersInHerts, k, leave)
+	if d := deadline(t, k, "answer of pohwer"); !d.Met {
+		t.Errorf("still waited for: %+v", d)
+	}
+	c.steps(carersInHerts, k, rights.StepIn{Step: "closed"})
+
+	// Once it is suspended, whoever has to tell it does so by other means.
+	k = c.opens(carersInHerts, rights.Opening{Type: rights.Rectification, Identifiers: known(sam)})
+	k = c.steps(carersInHerts, k, rights.StepIn{Step: "accepted", Items: []string{"carer.phones"}})
+	if len(k.Tasks) != 1 || k.Tasks[0].Office != string(pohwer) || len(k.Told) != 1 {
+		t.Errorf("tasks %+v, told %v", k.Tasks, k.Told)
+	}
+	c.audited()
+}
+
 func TestAnObjectionStopsWhatWaits(t *testing.T) {
 	c := newCounty(t)
 	una := c.somebody()
@@ -220,7 +254,7 @@ func TestARestrictionHoldsUntilItIsLifted(t *testing.T) {
 	k = c.steps(carersInHerts, k, rights.StepIn{Step: "restricted"})
 	c.sends(carersInHerts, c.message(wendy, without("consents")), transfer.Held)
 	k = c.steps(carersInHerts, k, rights.StepIn{Step: "answered"})
-	c.impossible(carersInHerts, k, rights.StepIn{Step: "lifted", Grounds: []string{"lawful"}}, "possible now: answered, refusal-looked-at, told-of-lifting, told-outside")
+	c.impossible(carersInHerts, k, rights.StepIn{Step: "lifted", Grounds: []string{"lawful"}}, "possible now: answered, not-told, refusal-looked-at, told-of-lifting, told-outside")
 	c.on("2026-11-30")
 	k = c.steps(carersInHerts, k, rights.StepIn{Step: "told-of-lifting"}) // Art 18(3)
 	_, err := c.triesTo(carersInHerts, k, rights.StepIn{Step: "lifted", Grounds: []string{"no-reason"}})

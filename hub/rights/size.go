@@ -424,7 +424,7 @@ func (m *measure) wait(t *exchange.Recallable) error {
 	if !m.scope.waits(t) {
 		return nil
 	}
-	switch t.State { //nolint:exhaustive // the others cannot be stopped
+	switch t.State {
 	case transfer.Queued:
 		m.total.Waiting.Queued++
 	case transfer.Held:
@@ -437,8 +437,8 @@ func (m *measure) wait(t *exchange.Recallable) error {
 
 // waits reports whether a transfer that is not confirmed is part of the scope.
 func (s *Scope) waits(t *exchange.Recallable) bool {
-	if s.System != "" && t.SenderSystem != s.System {
-		return false
+	if owner, _, _ := strings.Cut(string(s.System), "/"); s.System != "" && t.SenderSystem != s.System && string(t.Recipient) != owner {
+		return false // it neither sent it nor could fetch it
 	}
 	return slices.ContainsFunc(t.Leaf.Subjects, func(p ledger.Subject) bool {
 		return slices.ContainsFunc(p.Items, func(name string) bool { return s.wants(itemOf(name)) })

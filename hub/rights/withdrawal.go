@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"referralhub/contracts"
 	"referralhub/hub/dates"
 	"referralhub/hub/ledger"
 	"referralhub/hub/store"
@@ -25,12 +27,10 @@ var withdrawal = procedure{
 		by := c.WorkingDays(k.Received, withdrawalDays)
 		return []Deadline{{What: "tell the recipients", By: by.Date.String(), Source: "Art 7(3) UK GDPR, rule 001-30", Met: done, Warning: by.Warning}}
 	},
-	steps: map[string]rule{
-		toldRecipients:  {from: []State{Telling}, to: Informed, hub: true, effect: tellOfWithdrawal},
-		lookedAtRefusal: {from: []State{Informed}, effect: lookAtRefusal},
-		toldOutside:     {from: []State{Informed}, effect: tellOutside},
-		closed:          {from: []State{Informed}, to: Closed, hub: true, effect: (*work).waits},
-	},
+	steps: with(passing(Informed), map[string]rule{
+		toldRecipients: {from: []State{Telling}, to: Informed, hub: true, effect: tellOfWithdrawal},
+		closed:         {from: []State{Informed}, to: Closed, hub: true, effect: (*work).waits},
+	}),
 }
 
 const toldRecipients = "told-recipients"
@@ -45,10 +45,31 @@ func tellOfWithdrawal(w *work) error {
 		return err
 	}
 	w.k.Known = true
-	of := w.disclosures(nil, over.covers, func(l *ledger.Leaf) bool { return l.Kind == ledger.KindRelease && w.restedOnConsent(l.Agreement) })
+	of := w.disclosures(itemsOf(over.Categories), over.covers, func(l *ledger.Leaf) bool {
+		switch l.Kind {
+		case ledger.KindRelease:
+			return w.restedOnConsent(l.Agreement)
+		case ledger.KindDisclosure:
+			return l.Disclosure.Basis.Article6 == "a" || l.Disclosure.Basis.Article9 == "a"
+		default:
+			return false
+		}
+	})
 	w.tell("withdrawn", of, w.rights.cfg.Calendar.WorkingDays(w.on, withdrawalDays).Date)
 	w.count("recipients", len(w.told)+len(w.k.Tasks))
 	return nil
+}
+
+// itemsOf are the items of categories, by name; none for all of them.
+func itemsOf(categories []string) []string {
+	contract, _ := contracts.For("referral/1") // it is there: the hub would not have started
+	var out []string
+	for _, item := range contract.Items {
+		if slices.Contains(categories, string(item.Category)) {
+			out = append(out, item.Name)
+		}
+	}
+	return out
 }
 
 // tellWithdrawals tells the recipients of withdrawals that have come in since.

@@ -97,6 +97,8 @@ func TestTheDataProtectionLeadAsksInManyWaysAndKeepsTheAnswer(t *testing.T) {
 			{"what the council got", client.Query{Facets: client.Facets{Partner: kent}}, "decision", "partner=kent-county-council"},
 			{"what we sent, newest first", client.Query{Facets: client.Facets{Sender: carersInHerts}, From: start, Order: "newest"}, "decision outcome release decision decision", "sender=carers-in-hertfordshire from=" + start.Format(time.RFC3339)},
 			{"what she knows went", client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: maureen}, Facets: client.Facets{Kinds: []string{"release", "disclosure"}}}, "release", "kind=release kind=disclosure"},
+			{"what went of her is not what went of him", client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: maureen}, Facets: client.Facets{Item: "cared_for.condition"}}, "", "item=cared_for.condition"},
+			{"what went of him", client.Query{Subject: &client.Identifier{Scheme: "nhs-number", Value: desmond}, Facets: client.Facets{Item: "cared_for.condition", Kinds: []string{"release"}}}, "release", "kind=release item=cared_for.condition"},
 			{"by the number of the carers' charity", client.Query{Subject: &client.Identifier{Scheme: "case-number", Value: "CIH/20931"}, Of: carersInHerts, Facets: client.Facets{Kinds: []string{"release"}}}, "release", "kind=release"},
 		} {
 			ask.query.Why = ask.name

@@ -162,7 +162,13 @@ func TestARecipientKeepsAReceiptOfWhatItWasGiven(t *testing.T) {
 		w.must(err)
 		return r
 	}
-	w.until("the advocates have cosigned the release", func() bool { return slices.Contains(at(ageUKHerts).Cosigned, "pohwer.example/witness") })
+	w.until("the advocates have cosigned the release", func() bool {
+		_, newest := w.newest()
+		return newest.Size > got.Log.Index && len(newest.Cosigned) == 1
+	})
+	if r := at(ageUKHerts); !slices.Equal(r.Cosigned, []string{"pohwer.example/witness"}) {
+		t.Errorf("cosigned by %v", r.Cosigned)
+	}
 	w.kentCosigns()
 	r := at(carersInHerts)
 	if r.Log != got.Log || r.Release.Payload != got.PayloadDigest || r.Release.Agreement != got.Agreement || len(r.Cosigned) != 2 {
@@ -197,6 +203,17 @@ func TestARecipientKeepsAReceiptOfWhatItWasGiven(t *testing.T) {
 		w.problem(err, 404)
 	}
 	w.audited()
+
+	// A release of an older hub also says what was weighed about people. Its recipient is not shown it, in a receipt no more than elsewhere; and a leaf
+	// that was changed at rest, as this one was, is no evidence for its sender.
+	w.sql(fmt.Sprintf(`UPDATE leaves SET body = CAST(replace(CAST(body AS TEXT), ',"items":', ',"facts":["alleged-perpetrator"],"items":') AS BLOB)
+		WHERE id & 1099511627775 = %d`, got.Log.Index), "")
+	_, err = w.as(ageUKHerts).DisclosureReceipt(t.Context(), sent.ID)
+	if p := w.problem(err, 404); !strings.Contains(p.Detail, "what was weighed about people") {
+		t.Errorf("shown its recipient: %+v", p)
+	}
+	_, err = w.as(carersInHerts).DisclosureReceipt(t.Context(), sent.ID)
+	w.problem(err, 503)
 }
 
 // The operator sets the hub back to an older copy of its database, by mistake or to make a disclosure disappear. The witness has seen more, and
@@ -333,14 +350,16 @@ func TestAPartnerReconcilesWhatItHolds(t *testing.T) {
 		forged := hold(got[1])
 		forged.PayloadDigest = "hmac-sha256:" + strings.Repeat("0", 64)
 		invented := client.Holding{TransferID: "01939b0a-7c1e-7d55-9f3a-2b8e6a4c1d01", Log: got[0].Log, PayloadDigest: got[0].PayloadDigest}
-		s := statement(hold(again), forged, invented)
+		misplaced := hold(got[2])
+		misplaced.Log.Index--
+		s := statement(hold(again), forged, misplaced, invented)
 		if s.Matched != 1 || len(s.Unknown) != 1 || s.Unknown[0] != invented {
 			t.Errorf("matched %d, unknown %+v", s.Matched, s.Unknown)
 		}
-		if len(s.Differing) != 1 || s.Differing[0].Holding != forged || len(s.Differing[0].Logged) != 1 || s.Differing[0].Logged[0] != hold(got[1]) {
+		if len(s.Differing) != 2 || s.Differing[0].Holding != forged || !slices.Equal(s.Differing[0].Logged, []client.Holding{hold(got[1])}) || s.Differing[1].Holding != misplaced {
 			t.Errorf("differing: %+v", s.Differing)
 		}
-		// The first answer, which the partner may know to be lost; what it holds otherwise; and the third, which it does not hold at all.
+		// The first answer, which the partner may know to be lost, and what it holds otherwise.
 		var missing []string
 		for _, m := range s.Missing {
 			if m.By != "age-uk-hertfordshire/casework" || m.At.Before(from) {
@@ -348,10 +367,14 @@ func TestAPartnerReconcilesWhatItHolds(t *testing.T) {
 			}
 			missing = append(missing, string(m.TransferID)+map[bool]string{true: " too"}[m.AnotherHeld])
 		}
-		want := []string{string(got[0].TransferID) + " too", string(got[1].TransferID) + " too", string(got[2].TransferID)}
+		want := []string{string(got[0].TransferID) + " too", string(got[1].TransferID) + " too", string(got[2].TransferID) + " too"}
 		slices.Sort(missing)
 		if slices.Sort(want); !slices.Equal(missing, want) {
 			t.Errorf("missing %q, want %q", missing, want)
+		}
+
+		if nothing := statement(); len(nothing.Missing) != 4 || nothing.Missing[0].AnotherHeld {
+			t.Errorf("who holds nothing misses %+v", nothing.Missing)
 		}
 
 		// Of another time there is nothing to miss, and what is held is found all the same. Another partner's releases are none of one's own.
@@ -369,7 +392,7 @@ func TestAPartnerReconcilesWhatItHolds(t *testing.T) {
 		// Each statement is in the log, with its counts and without what was held.
 		all := leaves(t, c.opened().Log(t.Context(), c.cfg.Origin))
 		l := all[s.QueryLeaf.Index]
-		if l.Kind != ledger.KindQuery || l.Query.Kind != "reconciliation" || l.Query.Found != 5 || !strings.HasSuffix(l.Query.Filter, "held=3 matched=1 missing=3 unknown=1 differing=1") {
+		if l.Kind != ledger.KindQuery || l.Query.Kind != "reconciliation" || l.Query.Found != 6 || !strings.HasSuffix(l.Query.Filter, "held=4 matched=1 missing=3 unknown=1 differing=2") {
 			t.Errorf("the leaf: %+v", l.Query)
 		}
 		c.audited()

@@ -91,6 +91,8 @@ func (d *description) exerciseIncidents(c *county) {
 		_, err = lead.Notification(ctx, k.Reference, form)
 		c.must(err)
 	}
+	_, err = lead.Inventory(ctx)
+	c.must(err)
 	_, err = lead.Notification(ctx, k.Reference, "pdf")
 	c.problem(err, http.StatusUnprocessableEntity)
 	_, err = lead.Notification(ctx, "case-"+uuid.NewString(), "json")

@@ -205,7 +205,7 @@ func TestTheLogStaysWhenThePersonIsErased(t *testing.T) {
 		was := leaves()
 
 		c.must(server.WithExchange(t.Context(), c.cfg, slog.New(slog.DiscardHandler), func(x *exchange.Exchange) error {
-			return x.Do(t.Context(), erasure{maureen})
+			return x.Do(t.Context(), erasure{maureen, x.Entry("erasure", carersInHerts, "e.1", nil)})
 		}))
 
 		if diff := cmp.Diff(was, leaves()); diff != "" {
@@ -235,7 +235,10 @@ func TestTheLogStaysWhenThePersonIsErased(t *testing.T) {
 }
 
 // erasure destroys what links somebody to the log, and ends what is open about them.
-type erasure struct{ nhs string }
+type erasure struct {
+	nhs   string
+	entry store.Entry
+}
 
 func (e erasure) person() []contracts.Identifier {
 	return []contracts.Identifier{{Scheme: "nhs-number", Value: e.nhs}}
@@ -251,13 +254,15 @@ func (e erasure) Judge(s *exchange.Session) error {
 		}
 		k := store.Case{Reference: "case-" + e.nhs, Type: "erasure", Partner: carersInHerts, State: "done", Opened: s.At(), Body: []byte("{}")}
 		commitment := s.Commitment(who)
+		leaf := int64(0)
 		for _, step := range []string{"opened", "erased"} {
-			s.Leaf(&ledger.Leaf{Kind: ledger.KindCase, Actor: by, Sender: k.Partner, Case: &ledger.Case{
+			leaf = s.Leaf(&ledger.Leaf{Kind: ledger.KindCase, Actor: by, Sender: k.Partner, Case: &ledger.Case{
 				Reference: k.Reference, Type: k.Type, Step: step, Commitment: commitment, On: s.At().Format(time.DateOnly),
 				Kept: []ledger.Kept{{What: "log-leaves", Ground: "art17(3)(b)"}},
 			}}, commitment)
 		}
 		s.PutCase(k)
+		s.Enter(e.entry, k.Reference, leaf)
 		s.Erase(who)
 	}
 	return nil

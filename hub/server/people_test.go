@@ -25,7 +25,7 @@ const (
 // ofPeople are the operations by which people decide, and enter things by hand.
 var ofPeople = []string{
 	"listHolds", "ruleOnHold", "listExceptions", "reviewException", "enterRequest", "listRequests", "decideRequest", "enterDisclosure",
-	"openCase", "listCases", "getCase", "takeStep", "reportCase", "sizeIncident", "draftNotification", "listNotices", "getNotice", "answerNotice",
+	"openCase", "listCases", "getCase", "takeStep", "reportCase", "sizeIncident", "draftNotification", "complaintInventory", "listNotices", "getNotice", "answerNotice",
 	"bringCosignature", "reconcile",
 }
 

@@ -452,14 +452,11 @@ func (h *Hub) retain(ctx context.Context) error {
 		return nil
 	}
 	done, err := h.rights.Retain(ctx)
-	if err != nil {
-		return err
-	}
-	h.retained = today
+	h.retained = today // what went wrong is tried again tomorrow
 	if done.Reference != "" {
 		h.log.InfoContext(ctx, "retention", "case", done.Reference, "destroyed", done.Destroyed, "kept", done.Kept)
 	}
-	return nil
+	return err
 }
 
 func (h *Hub) now() time.Time {

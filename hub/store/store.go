@@ -91,12 +91,6 @@ type Consent struct {
 	MAC        []byte
 }
 
-// Said is what one partner recorded that a person said.
-type Said struct {
-	Subject    transfer.SubjectID
-	RecordedBy transfer.PartnerID
-}
-
 // Payload is the sealed dataset of a transfer.
 type Payload struct {
 	Transfer transfer.TransferID
@@ -368,8 +362,8 @@ type Tx interface {
 	// ErasePeople deletes people with their salts, their identifiers, their consents and their places in transfers, and takes them out of
 	// cases. Nothing is left that links a leaf to them. Doing it twice is no error.
 	ErasePeople(ctx context.Context, subjects []transfer.SubjectID) error
-	// ForgetSaid deletes what partners recorded that people said. Doing it twice is no error.
-	ForgetSaid(ctx context.Context, said []Said) error
+	// DeleteConsents deletes consent events. Doing it twice is no error.
+	DeleteConsents(ctx context.Context, ids []string) error
 	// DeleteCases deletes cases with their notices, and DeleteRequests one-off requests, because their time is over.
 	DeleteCases(ctx context.Context, references []string) error
 	DeleteRequests(ctx context.Context, references []string) error

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"strconv"
+	"time"
 
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
@@ -103,7 +104,7 @@ func (s *span) cases() {
 		switch who := l.Case.Commitment; {
 		case k.Subject == "" && who != "":
 			s.lacks("cases", k.Leaf, who)
-		case k.Subject != "" && s.commitmentOf(k.Subject) != who:
+		case k.Subject != "" && (who == "" || s.commitmentOf(k.Subject) != who):
 			s.r.Row("cases", k.Reference, k.Leaf, "", "it is not about whom leaf %d says", k.Leaf)
 		}
 	}
@@ -128,14 +129,10 @@ func (s *span) notices() {
 	}
 }
 
-// enteredAt notes that a leaf records what somebody entered under an id of their own.
-func (s *span) enteredAt(index int64, l *ledger.Leaf, what string) {
-	if l.Actor.Partner != "" {
-		s.entered[what] = index
-	}
-}
+// together is what a person did about cases in one commit: it was entered as one, whatever came of it.
+func together(l *ledger.Leaf) string { return "at " + l.At.Format(time.RFC3339Nano) }
 
-// disclosed is enteredAt for disclosures outside the hub: of several leaves that one entry made, and those of one commit by one partner, the
+// disclosed notes that a disclosure outside the hub was entered: of several leaves that one entry made, and those of one commit by one partner, the
 // first has the entry.
 func (s *span) disclosed(index int64, l *ledger.Leaf) {
 	if i := index - s.first; i > 0 {
@@ -143,7 +140,7 @@ func (s *span) disclosed(index int64, l *ledger.Leaf) {
 			return
 		}
 	}
-	s.enteredAt(index, l, "leaf "+strconv.FormatInt(index, 10))
+	s.entered["leaf "+strconv.FormatInt(index, 10)] = index
 }
 
 func (s *span) entries() {
@@ -161,7 +158,8 @@ func (s *span) entries() {
 			delete(s.entered, l.Request.Reference)
 		case l.Kind == ledger.KindDisclosure:
 			delete(s.entered, "leaf "+strconv.FormatInt(e.Leaf, 10))
-		case l.Kind == ledger.KindCase, l.Kind == ledger.KindNotice:
+		case l.Case != nil, l.Notice != nil:
+			delete(s.entered, together(l))
 		default:
 			s.r.Row("entries", key, e.Leaf, "", "leaf %d is a %s, and nobody enters those by hand", e.Leaf, l.Kind)
 		}
@@ -170,11 +168,10 @@ func (s *span) entries() {
 
 // unmatched reports leaves whose rows never came.
 func (b *Book) unmatched(r *audit.Report) {
-	over := map[string]int{"cases": b.ended["cases"], "requests": b.ended["requests"], "notices": b.ended["notices"]}
 	for _, key := range sortedBy(b.newest, func(c claim) int64 { return c.index }) {
 		c := b.newest[key]
-		if over[c.table]--; over[c.table] >= 0 {
-			continue // its time was over: leaves say how many
+		if b.destroyed[c.of] {
+			continue
 		}
 		r.Row(c.table, key, c.index, "", "there is no row as leaf %d has it", c.index)
 	}

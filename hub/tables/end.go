@@ -104,11 +104,16 @@ func (b *Book) checkHeads(ctx context.Context, r *audit.Report) error {
 	if err != nil {
 		return err
 	}
+	here := false
 	for _, h := range heads {
+		here = here || h.Origin == b.origin
 		cp, err := ledger.ReadCheckpoint(h.Checkpoint)
 		if err != nil || cp.Origin != h.Origin || cp.Size != h.Size || !bytes.Equal(cp.Root[:], h.Root) {
 			r.Row("logs", h.Origin, -1, "", "its size and root are not those of its checkpoint")
 		}
+	}
+	if !here && b.strayed {
+		r.Row("logs", b.origin, -1, "", "there is no row of this log, and there are rows that belong to it")
 	}
 	return nil
 }
@@ -118,6 +123,7 @@ func (b *Book) checkStrays(ctx context.Context, r *audit.Report) error {
 	if err != nil {
 		return err
 	}
+	b.strayed = len(strays) > 0
 	for _, s := range strays {
 		r.Row(s.Table, s.Key, -1, "", "%s", s.Detail)
 	}

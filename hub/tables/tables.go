@@ -63,15 +63,16 @@ type Book struct {
 	named map[commitment]int64
 	// newest is the newest leaf of each request, case and notice that has not been matched with its row.
 	newest map[string]claim
-	// ended counts what retention has ended, by what the leaves call it.
-	ended map[string]int
-	queue queue
+	// destroyed are cases and requests whose time was over.
+	destroyed map[string]bool
+	queue     queue
 	// entered are leaves of what people entered by hand, of which no entry has been seen.
 	entered map[string]int64
 	// flows are clauses of transfers that were not released and go by another clause than the first.
 	flows map[transfer.TransferID]clause
 
 	found     []finding // before there was a report
+	strayed   bool      // rows were found that belong to nothing
 	strangers int       // cosignatures by witnesses of whom no key is known
 
 	shapes ledger.Shapes
@@ -86,10 +87,11 @@ type absence struct {
 	index int64
 }
 
-// claim is a leaf that a row of a table must bear.
+// claim is a leaf that a row of a table must name.
 type claim struct {
 	table string
 	index int64
+	of    string // the case of a notice: the two are destroyed together
 }
 
 type clause struct {
@@ -101,7 +103,7 @@ type clause struct {
 func New(snap store.Snapshot, origin string, keys Keys) *Book {
 	return &Book{
 		snap: snap, origin: origin, keys: keys, absent: map[commitment][]absence{}, erased: map[commitment]int64{}, named: map[commitment]int64{},
-		newest: map[string]claim{}, ended: map[string]int{}, queue: newQueue(), entered: map[string]int64{}, flows: map[transfer.TransferID]clause{},
+		newest: map[string]claim{}, destroyed: map[string]bool{}, queue: newQueue(), entered: map[string]int64{}, flows: map[transfer.TransferID]clause{},
 		first: map[int64]int64{},
 	}
 }
@@ -199,9 +201,9 @@ func (s *span) leaf(index int64, l *ledger.Leaf) {
 	switch l.Kind {
 	case ledger.KindRequest:
 		if r := l.Request; r != nil {
-			s.newest[r.Reference] = claim{"requests", index}
+			s.newest[r.Reference] = claim{"requests", index, r.Reference}
 			if r.Decision == "" {
-				s.enteredAt(index, l, r.Reference)
+				s.entered[r.Reference] = index
 			}
 		}
 	case ledger.KindDisclosure:
@@ -211,14 +213,21 @@ func (s *span) leaf(index int64, l *ledger.Leaf) {
 		s.disclosed(index, l)
 	case ledger.KindCase:
 		if k := l.Case; k != nil {
-			s.newest[k.Reference] = claim{"cases", index}
+			if !s.ends(index, k) { // what retention does, it does without a step of its case
+				s.newest[k.Reference] = claim{"cases", index, k.Reference}
+			}
 			s.name(index, k.Commitment)
-			s.ends(index, k)
+			if l.Actor.Person != "" {
+				s.entered[together(l)] = index
+			}
 		}
 	case ledger.KindNotice:
 		if n := l.Notice; n != nil {
-			s.newest[n.ID] = claim{"notices", index}
+			s.newest[n.ID] = claim{"notices", index, n.Case}
 			s.name(index, n.Commitment)
+			if n.Status != "" && l.Actor.Person != "" {
+				s.entered[together(l)] = index
+			}
 		}
 	case ledger.KindQuery:
 		if q := l.Query; q != nil {
@@ -229,17 +238,21 @@ func (s *span) leaf(index int64, l *ledger.Leaf) {
 	}
 }
 
-// ends takes what a case leaf says was destroyed.
-func (s *span) ends(index int64, k *ledger.Case) {
-	if k.Step != "erased" && k.Step != "destroyed" {
-		return
+// ends takes what a case leaf says was destroyed: a person, or cases and requests by their references. It reports whether that was retention.
+func (s *span) ends(index int64, k *ledger.Case) (retention bool) {
+	switch k.Step {
+	case "erased":
+		if c, ok := parse(k.Commitment); ok {
+			s.erased[c] = index
+		}
+	case "destroyed":
+		for _, reference := range k.Items {
+			s.destroyed[reference] = true
+		}
+	default:
+		return false
 	}
-	if c, ok := parse(k.Commitment); ok {
-		s.erased[c] = index
-	}
-	for _, n := range k.Counts {
-		s.ended[n.What] += n.N
-	}
+	return k.Type == "retention"
 }
 
 func (s *span) name(index int64, text string) {
@@ -308,7 +321,7 @@ func (b *Book) Close(ctx context.Context, size int64, r *audit.Report) error {
 	}
 	b.unmatched(r)
 	b.queue.close(r, b.latest)
-	for _, check := range []func(context.Context, *audit.Report) error{b.sayAll, b.checkShapes, b.checkPeople, b.checkPayloads, b.checkHeads, b.checkStrays} {
+	for _, check := range []func(context.Context, *audit.Report) error{b.sayAll, b.checkShapes, b.checkPeople, b.checkPayloads, b.checkStrays, b.checkHeads} {
 		if err := check(ctx, r); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"referralhub/hub/store"
 )
 
-// Use is what happened alike in a span of time: how often, and when first and last.
+// Use is what happened alike in a span of time: how often, and of what was disclosed, when first and last.
 type Use struct {
 	Shape       *ledger.Shape
 	N           int64
@@ -78,13 +78,18 @@ func counted(ctx context.Context, log Log, origin string, from, to time.Time, sh
 	if err != nil {
 		return nil, fmt.Errorf("count shapes: %w", err)
 	}
-	var refs []store.LeafRef // the first and the last leaf of each
-	before := len(uses)
+	var refs []store.LeafRef // the first and the last leaf of each that is dated
+	var dated []int          // by their places in uses
 	for _, u := range used {
-		if shape := shapes[u.Shape]; shape != nil {
-			uses = append(uses, Use{Shape: shape, N: u.N})
-			refs = append(refs, store.LeafRef{Origin: origin, Index: u.First}, store.LeafRef{Origin: origin, Index: u.Last})
+		shape := shapes[u.Shape]
+		if shape == nil {
+			continue
 		}
+		if shape.Kind != ledger.KindDecision {
+			refs = append(refs, store.LeafRef{Origin: origin, Index: u.First}, store.LeafRef{Origin: origin, Index: u.Last})
+			dated = append(dated, len(uses))
+		}
+		uses = append(uses, Use{Shape: shape, N: u.N})
 	}
 	bodies, err := log.LeafBodies(ctx, refs)
 	if err != nil {
@@ -95,7 +100,7 @@ func counted(ctx context.Context, log Log, origin string, from, to time.Time, sh
 		if err != nil {
 			return nil, fmt.Errorf("leaf %d: %w", refs[i].Index, err)
 		}
-		if u := &uses[before+i/2]; i%2 == 0 {
+		if u := &uses[dated[i/2]]; i%2 == 0 {
 			u.First = l.At
 		} else {
 			u.Last = l.At

@@ -16,8 +16,10 @@ const (
 	settledAfter = 50 // releases: until then, an item that most messages leave out is no surprise
 	knownHours   = 12 // hours in which it ran, before one can be unusually full
 	fewInAnHour  = 20 // releases within an hour that are never too many
-	knownDays    = 10 // days on which it ran, before a time of day can be unusual
-	beside       = 1  // hours of the day next to one at which it ran are as usual
+	knownDays    = 10 // days on which it ran, before its running at night can be unusual
+	beside       = 1  // hours of the night next to one at which it ran are as usual
+	nightfall    = 20 // the hour in London from which it is night, until daybreak
+	daybreak     = 7
 	fewRefusals  = 10 // holds and refusals of a sender within an hour that are never too many
 )
 
@@ -119,7 +121,7 @@ func keyOf(l *ledger.Leaf) flowKey {
 	return k
 }
 
-// ran notes when a flow runs, and reports whether it never ran at that time of day on any day before.
+// ran notes when a flow runs, and reports whether it is night and the flow never ran at that time on any day before.
 func (f *flow) ran(at time.Time) (hour int, unusual bool) {
 	day := dates.On(at)
 	hour = min(23, int(at.Sub(day.Start())/time.Hour)) // on the two days a year that have another length, an hour off
@@ -128,7 +130,7 @@ func (f *flow) ran(at time.Time) (hour int, unusual bool) {
 		f.days++
 	}
 	f.hours[hour] = true
-	if f.days <= knownDays {
+	if f.days <= knownDays || daybreak <= hour && hour < nightfall {
 		return hour, false
 	}
 	for d := -beside; d <= beside; d++ {

@@ -1,5 +1,5 @@
 // Package watch looks over the disclosure log as it grows, and flags what somebody should look at: a flow or an item that was never there
-// before, more in an hour than there ever is, a flow that runs at a time of day at which it never ran, one person looked up again and again, a
+// before, more in an hour than there ever is, a flow that runs at night and never did, one person looked up again and again, a
 // burst of what may not go, and a release that stands on a consent which had been withdrawn.
 //
 // A flag accuses nobody. It stops nothing and decides nothing: it names its evidence by leaf, and a person says what it was.
@@ -32,7 +32,7 @@ const (
 	FirstFlow    Rule = "first-seen-flow"            // a sender, recipient, purpose and agreement that never were together
 	FirstItem    Rule = "first-seen-item"            // an item that never went on a flow which is well known
 	Volume       Rule = "unusual-volume"             // more on a flow within an hour than is usual for it
-	Hour         Rule = "unusual-hour"               // a flow runs at a time of day at which it never ran
+	Hour         Rule = "unusual-hour"               // a flow runs at a time of the night at which it never ran
 	LookedUp     Rule = "repeated-lookup"            // one person was looked up again and again
 	Burst        Rule = "burst-of-refusals"          // more of a sender's transfers are held or refused than is usual for it
 	AfterConsent Rule = "disclosed-after-withdrawal" // a release stands on a consent that was withdrawn: it must never happen

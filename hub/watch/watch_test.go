@@ -158,15 +158,31 @@ func TestAFlowThatRanOnFewDaysHasNoHoursYet(t *testing.T) {
 	b.wants(t, watch.FirstFlow)
 }
 
-// The clocks change and people's habits with them: nine in London is eight in UTC in summer.
-func TestSummerTimeIsNotUnusual(t *testing.T) {
+func TestAnUnusualHourOfTheDayIsNothing(t *testing.T) {
 	b := open()
-	saturday := time.Date(2026, 3, 28, 9, 0, 0, 0, time.UTC)
 	for d := range 12 {
-		b.write(release(saturday.AddDate(0, 0, d-12), age, hcc, "carer.name.family"))
+		b.write(release(monday.AddDate(0, 0, d), age, hcc, "carer.name.family"))
 	}
-	b.write(release(time.Date(2026, 3, 30, 7, 30, 0, 0, time.UTC), age, hcc, "carer.name.family")) // half past eight in London
+	b.write(release(monday.AddDate(0, 0, 12).Add(8*time.Hour), age, hcc, "carer.name.family")) // five in the afternoon
 	b.wants(t, watch.FirstFlow)
+}
+
+func TestAFlowThatRunsEveryNightMay(t *testing.T) {
+	b := open()
+	night := monday.Add(-7 * time.Hour)
+	for d := range 14 {
+		b.write(release(night.AddDate(0, 0, d).Add(time.Duration(d%2)*time.Hour), age, hcc, "carer.name.family"))
+	}
+	b.wants(t, watch.FirstFlow)
+}
+
+// Night is when it is night in London: half past seven in UTC is half past eight there, in summer.
+func TestNightIsInLondon(t *testing.T) {
+	b := open()
+	june := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
+	next := b.office(age, hcc, 11, 1, june)
+	b.write(release(next.Add(10*time.Hour+30*time.Minute), age, hcc, "carer.name.family"))
+	b.wants(t, watch.FirstFlow, watch.Hour)
 }
 
 func look(at time.Time, by transfer.SystemID, partner transfer.PartnerID, who string) *ledger.Leaf {

@@ -15,7 +15,7 @@ type Scope struct {
 	Partner    transfer.PartnerID    `json:"partner,omitempty" placeholder:"PARTNER" help:"What this partner sent or received."`
 	Sender     transfer.PartnerID    `json:"sender,omitempty" placeholder:"PARTNER" help:"What this partner sent."`
 	Recipient  transfer.PartnerID    `json:"recipient,omitempty" placeholder:"PARTNER" help:"What this partner received."`
-	System     transfer.SystemID     `json:"system,omitempty" placeholder:"SYSTEM" help:"What this system sent, or collected."`
+	System     transfer.SystemID     `json:"system,omitempty" name:"by-system" placeholder:"SYSTEM" help:"What this system sent, or collected."`
 	Agreement  transfer.AgreementID  `json:"agreement,omitempty" placeholder:"ID" help:"Under this agreement."`
 	Version    int                   `json:"version,omitempty" placeholder:"N" help:"Under this version of it."`
 	Purpose    transfer.Purpose      `json:"purpose,omitempty" placeholder:"CODE" help:"For this purpose."`

@@ -127,6 +127,12 @@ func (c *Client) CaseReport(ctx context.Context, reference, reader, form string)
 	return a.body, err
 }
 
+// Inventory answers our Data Protection Complaint Inventory, as a CSV.
+func (c *Client) Inventory(ctx context.Context) ([]byte, error) {
+	a, err := c.call(ctx, http.MethodGet, "/v1/complaints/inventory", nil)
+	return a.body, err
+}
+
 // NoticePage is a page of notices, oldest first.
 type NoticePage struct {
 	Notices []Notice `json:"notices"`

@@ -2,12 +2,14 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +31,7 @@ type WitnessConfig struct {
 	Logs []string      // verifier keys of logs, had from their operators by another way than from the hub
 	// Dir holds a file for each log: the newest checkpoint that was cosigned. Whoever loses it starts again with whatever a log shows then.
 	Dir string
+	Log *slog.Logger // what is cosigned, and a log that does not just grow; nothing when nil
 }
 
 // Witness cosigns a log's checkpoint only when it continues every checkpoint that the witness cosigned before (C2SP tlog-witness and
@@ -51,6 +54,7 @@ func NewWitness(cfg WitnessConfig) (*Witness, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	w := &Witness{cfg: cfg, signer: signer, logs: map[string][]note.Verifier{}, http: http.NewServeMux()}
 	for _, key := range cfg.Logs {
 		v, err := note.NewVerifier(strings.TrimSpace(key))
@@ -126,6 +130,10 @@ func (w *Witness) Cosign(old int64, proof tlog.TreeProof, signed []byte) (line [
 		return nil, err
 	}
 	if err := w.continues(last, old, proof, cp, signed); err != nil {
+		// Worth somebody's attention: the log has signed what does not fit. Whoever asks can bring about nothing else that is logged.
+		if r := (*RefusedError)(nil); errors.As(err, &r) && r.Status == http.StatusUnprocessableEntity {
+			w.cfg.Log.Error("not cosigned", "origin", cp.Origin, "tree_size", cp.N, "detail", r.Detail)
+		}
 		return nil, err
 	}
 	cosigned, err := note.Sign(opened, w.signer)
@@ -135,6 +143,7 @@ func (w *Witness) Cosign(old int64, proof tlog.TreeProof, signed []byte) (line [
 	if err := maybe.WriteFile(w.file(cp.Origin), cosigned, 0o600); err != nil {
 		return nil, fmt.Errorf("remember what is cosigned: %w", err)
 	}
+	w.cfg.Log.Info("cosigned", "origin", cp.Origin, "tree_size", cp.N)
 	return lineOf(cosigned, w.signer.Verifier())
 }
 

@@ -57,7 +57,7 @@ func Count[N int | int64](n N, what string) string {
 		what = "leaves"
 	case what == "person":
 		what = "people"
-	case strings.HasSuffix(what, "y"):
+	case strings.HasSuffix(what, "y") && !strings.HasSuffix(what, "ay"):
 		what = strings.TrimSuffix(what, "y") + "ies"
 	default:
 		what += "s"

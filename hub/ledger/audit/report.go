@@ -54,8 +54,8 @@ func (p Problem) String() string {
 	return s + ": " + p.Detail
 }
 
-// MaxProblems bounds the problems and the warnings of a report; the rest is counted. One change to an old leaf can make every
-// later finding true and none of them worth reading.
+// MaxProblems bounds the problems and the warnings of a report; the rest is counted, but for the first of a class or a table. One change to an
+// old leaf can make every later finding true and none of them worth reading.
 const MaxProblems = 100
 
 // Report is what an audit found.
@@ -68,6 +68,8 @@ type Report struct {
 	Problems  []Problem
 	Warnings  []Problem
 	Omitted   int // problems and warnings beyond MaxProblems of each
+
+	met map[string]bool // classes, and tables, of which there is a problem
 }
 
 // OK reports whether nothing is wrong. Warnings are for a person to look at.
@@ -75,18 +77,26 @@ func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 // Row reports a row of a table that is not as the leaf at index, or -1, has it; key names the row.
 func (r *Report) Row(table, key string, index int64, id transfer.TransferID, format string, args ...any) {
-	r.problem(Table, index, id, "%s %s: %s", table, key, fmt.Sprintf(format, args...))
+	r.add(table, Problem{Table, index, id, fmt.Sprintf("%s %s: %s", table, key, fmt.Sprintf(format, args...))})
 }
 
 // Warn notes what a person should know about the audit itself.
 func (r *Report) Warn(format string, args ...any) { r.warn(Table, -1, "", format, args...) }
 
 func (r *Report) problem(c Class, index int64, id transfer.TransferID, format string, args ...any) {
-	if len(r.Problems) == MaxProblems {
+	r.add(string(c), Problem{c, index, id, fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) add(kind string, p Problem) {
+	if len(r.Problems) >= MaxProblems && r.met[kind] {
 		r.Omitted++
 		return
 	}
-	r.Problems = append(r.Problems, Problem{c, index, id, fmt.Sprintf(format, args...)})
+	if r.met == nil {
+		r.met = map[string]bool{}
+	}
+	r.met[kind] = true
+	r.Problems = append(r.Problems, p)
 }
 
 func (r *Report) warn(c Class, index int64, id transfer.TransferID, format string, args ...any) {

@@ -119,7 +119,15 @@ func TestAReceiptSaysWhatWasDisclosedWithoutTheHub(t *testing.T) {
 	pohwer, pohwerKey, _ := witness(t, "pohwer.example/witness")
 	kent, kentKey, _ := witness(t, "kent.example/witness")
 	_, strangerKey, _ := witness(t, "stranger.example/witness")
-	logs := []note.Verifier{h.signer.Verifier()}
+	_, another, err := ledger.GenerateKey("hub.example/log/2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy2, err := ledger.NewVerifier(another)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := []note.Verifier{copy2, h.signer.Verifier()} // the hub has two copies
 
 	got, err := receipt.Verify(h.receipt(t, release, pohwer, kent), logs, receipt.Witnesses{Keys: []note.Verifier{strangerKey, pohwerKey, kentKey}, Quorum: 2})
 	if err != nil {
@@ -214,6 +222,7 @@ func TestAReceiptThatWasTamperedWithSaysWhatIsWrong(t *testing.T) {
 		{name: "no key of this log", text: good, logs: []note.Verifier{}, want: ledger.ErrSignature},
 		{name: "no leaf", text: strings.Replace(good, lines[1]+"\n", "", 1), want: receipt.ErrReceipt},
 		{name: "a leaf that is no base64", text: strings.Replace(good, lines[1], lines[1]+"!", 1), want: receipt.ErrReceipt},
+		{name: "a leaf with a character that decoders skip", text: strings.Replace(good, lines[1], lines[1]+"\r", 1), want: receipt.ErrReceipt},
 		{name: "no index", text: strings.Replace(good, "index 41\n", "", 1), want: receipt.ErrReceipt},
 		{name: "no checkpoint", text: strings.SplitAfter(good, "\n\n")[0], want: receipt.ErrReceipt},
 		{name: "nothing", want: receipt.ErrReceipt},

@@ -54,7 +54,7 @@ type Config struct {
 	Store     store.Store
 	Origin    string // of the log
 	Witnesses []Witness
-	HTTP      *http.Client // a client with a timeout of 10 seconds when nil
+	HTTP      *http.Client // one that waits for 10 seconds, and goes nowhere but where it was sent, when nil
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -79,7 +79,9 @@ type caller struct {
 // New makes a board.
 func New(cfg Config) *Board {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	cfg.HTTP = cmp.Or(cfg.HTTP, &http.Client{Timeout: 10 * time.Second})
+	cfg.HTTP = cmp.Or(cfg.HTTP, &http.Client{
+		Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -346,20 +346,27 @@ func TestAForgedCosignatureIsNotShown(t *testing.T) {
 	h := newHub(t)
 	pohwer, kent := newOther(h, "pohwer.example"), newOther(h, "kent.example")
 	b := h.board(pohwer.as, kent.as)
-	h.grow(5)
 	pohwer.say = func(out http.ResponseWriter) { out.WriteHeader(http.StatusServiceUnavailable) }
-	if err := b.Publish(t.Context()); err == nil {
-		t.Fatal("pohwer.example cosigned")
-	}
-	_, signed, err := h.Log(t.Context(), origin).Head()
-	h.must(err)
-	forged := slices.Concat([]byte("— pohwer.example "), bytes.TrimPrefix(kent.cosigns(signed), []byte("— kent.example ")))
-	h.in(func(tx store.Tx) error {
-		return tx.Cosign(t.Context(), []store.Cosignature{
-			{Log: origin, Size: 5, Witness: "pohwer.example", At: h.now, Line: forged}, {Log: origin, Size: 5, Witness: "a", At: h.now, Line: []byte("rubbish")},
+	kent.say = pohwer.say
+	for _, size := range []int64{3, 5} {
+		h.grow(int(size - h.tree.Size()))
+		if err := b.Publish(t.Context()); err == nil && size == 3 {
+			t.Fatal("cosigned by nobody, and content")
+		}
+		_, signed, err := h.Log(t.Context(), origin).Head()
+		h.must(err)
+		forged := slices.Concat([]byte("— pohwer.example "), bytes.TrimPrefix(kent.cosigns(signed), []byte("— kent.example ")))
+		h.in(func(tx store.Tx) error {
+			return tx.Cosign(t.Context(), []store.Cosignature{
+				{Log: origin, Size: size, Witness: "pohwer.example", At: h.now, Line: forged}, {Log: origin, Size: size, Witness: "a", At: h.now, Line: []byte("rubbish")},
+			})
 		})
-	})
-	if got := h.who(b); got != "5 kent.example" {
+		if size == 5 {
+			_, err := b.Take(t.Context(), 5, kent.cosigns(signed))
+			h.must(err)
+		}
+	}
+	if got := h.who(b); got != "5 kent.example; 3" {
 		t.Errorf("shown: %s", got)
 	}
 	if got, err := b.Covering(t.Context(), 0); err != nil || bytes.Contains(got, []byte("pohwer")) || !bytes.Contains(got, []byte("kent")) {

@@ -43,7 +43,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	change := store.Change{ID: first.ID, From: transfer.Queued, To: transfer.Released, ReleaseLeaf: 1, At: noon}
 	known := rows.Identifiers[0].Hash
 	work := store.Work{Transfer: first.ID, Queue: store.Holds, Sender: first.Sender, Owner: "dpl", Deadline: noon, Log: origin}
-	var errs [21]error
+	var errs [22]error
 	_, errs[0] = tx.Load(ctx, &store.Wanted{
 		Messages: []store.MessageKey{{Sender: first.Sender, MessageID: first.MessageID}}, Identifiers: [][32]byte{known},
 	})
@@ -60,6 +60,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	_, _, errs[4] = tx.LoadPeople(ctx, subjects, []transfer.SubjectID{rows.Subjects[1].ID})
 	_, errs[5] = tx.TransfersOf(ctx, subjects, nil)
 	errs[6] = tx.Update(ctx, []store.Change{change})
+	errs[21] = tx.RemarkPeople(ctx, rows.Subjects[:1])
 	errs[7] = tx.DeletePayloads(ctx, transfers[1:])
 	errs[8] = tx.WorkDone(ctx, []store.WorkKey{{Transfer: first.ID, Queue: store.Refusals}}, noon)
 	errs[9] = tx.DecideRequests(ctx, []store.Request{{Reference: string(first.ID), State: "granted"}})
@@ -70,7 +71,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 	errs[14] = tx.UpdateNotices(ctx, []store.Notice{{ID: rows.Notices[0].ID, Version: 2}})
 	errs[15] = tx.ErasePeople(ctx, []transfer.SubjectID{rows.Subjects[2].ID})
 	errs[16] = tx.PublishCheckpoint(ctx, store.Checkpoint{Log: origin, Size: first.DecisionLeaf, At: noon})
-	errs[18] = tx.ForgetSaid(ctx, []store.Said{{Subject: rows.Subjects[1].ID, RecordedBy: "carers-in-hertfordshire"}})
+	errs[18] = tx.DeleteConsents(ctx, []string{"c-none"})
 	errs[19] = tx.DeleteCases(ctx, []string{"case-none"})
 	errs[20] = tx.DeleteRequests(ctx, []string{"req-none"})
 	errs[17] = tx.Cosign(ctx, []store.Cosignature{{Log: origin, Size: first.DecisionLeaf, Witness: "pohwer", At: noon}})
@@ -79,7 +80,7 @@ func writeEverything(ctx context.Context, tx store.Tx, rows *store.Insertions, s
 
 func readEverything(ctx context.Context, s store.Store, transfers []transfer.TransferID, known store.Identifier) error {
 	subjects := []transfer.SubjectID{known.Subject}
-	var errs [40]error
+	var errs [41]error
 	_, errs[0] = s.Transfer(ctx, transfers[0])
 	_, errs[1] = s.Transfers(ctx, transfers)
 	_, errs[2] = s.Inbox(ctx, "carers-in-hertfordshire", "", 10)
@@ -123,5 +124,10 @@ func readEverything(ctx context.Context, s store.Store, transfers []transfer.Tra
 		return fmt.Errorf("a tile that is not full yet: %w", err)
 	}
 	_, errs[39] = s.IdlePeople(ctx, noon, "", 10)
+	errs[40] = s.Snapshot(ctx, func(snap store.Snapshot) error {
+		_, err := snap.Borne(ctx, origin, 0, 3)
+		_, err2 := snap.Places(ctx, transfers)
+		return errors.Join(err, err2)
+	})
 	return errors.Join(errs[:]...)
 }

@@ -297,8 +297,8 @@ func (t *faultyTx) ErasePeople(ctx context.Context, subjects []transfer.SubjectI
 	return t.faults.do(OpErase, func() error { return t.Tx.ErasePeople(ctx, subjects) })
 }
 
-func (t *faultyTx) ForgetSaid(ctx context.Context, said []store.Said) error {
-	return t.faults.do(OpErase, func() error { return t.Tx.ForgetSaid(ctx, said) })
+func (t *faultyTx) DeleteConsents(ctx context.Context, ids []string) error {
+	return t.faults.do(OpErase, func() error { return t.Tx.DeleteConsents(ctx, ids) })
 }
 
 func (t *faultyTx) DeleteCases(ctx context.Context, references []string) error {

@@ -74,7 +74,7 @@ func TestFaultyReachesEverything(t *testing.T) {
 			t.Errorf("%s was never asked about", op)
 		}
 	}
-	if total := 10 * (22 + 1 + 41); total != sum(asked) {
+	if total := 10 * (23 + 1 + 43); total != sum(asked) {
 		t.Errorf("asked %d times, want once for each of %d operations: %v", sum(asked), total, asked)
 	}
 }

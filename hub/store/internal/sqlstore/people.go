@@ -151,14 +151,11 @@ func (t *tx) ErasePeople(_ context.Context, subjects []transfer.SubjectID) error
 		Stmt{SQL: erasePlaces, Rows: people}, Stmt{SQL: eraseFromCases, Rows: people}, Stmt{SQL: eraseSubjects, Rows: people})
 }
 
-const forgetSaid = `DELETE FROM consents WHERE (subject_id, recorded_by) IN (ROWS)`
+const deleteConsents = `DELETE FROM consents WHERE id IN (ROWS)`
 
-// ForgetSaid is store.Tx's.
-func (t *tx) ForgetSaid(_ context.Context, said []store.Said) error {
-	return t.live.keep(Stmt{SQL: forgetSaid, Rows: Columns{
-		column(said, func(s *store.Said) string { return string(s.Subject) }),
-		column(said, func(s *store.Said) string { return string(s.RecordedBy) }),
-	}})
+// DeleteConsents is store.Tx's.
+func (t *tx) DeleteConsents(_ context.Context, ids []string) error {
+	return t.live.keep(Stmt{SQL: deleteConsents, Rows: keys(ids)})
 }
 
 // Each person costs a look at one index and at their newest transfers; it is asked for a page at a time, and once a day.
