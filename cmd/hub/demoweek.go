@@ -436,7 +436,7 @@ func (s *story) recall(ctx context.Context, k *client.Case, scope client.Scope, 
 	problem := problemOf(err)
 	s.say("She recalls it. Stopped: %d waiting, %d collected and not confirmed. Age UK tries to collect what was sent about Nerys Bowen: %d %s.",
 		size.Waiting.Queued, size.Waiting.Released, problem.Status, problem.Title)
-	if err := s.must(size.Waiting.Queued == 1 && left.Waiting.Queued+left.Waiting.Released == 0 && problem.Status == http.StatusConflict && len(k.Notices) == 1,
+	if err := s.must(size.Waiting.Queued == 1 && size.Waiting.Released == 1 && left.Waiting.Queued+left.Waiting.Released == 0 && problem.Status == http.StatusConflict && len(k.Notices) == 1,
 		"%+v, then %+v; %v; %+v", size.Waiting, left.Waiting, problem, k.Notices); err != nil {
 		return err
 	}

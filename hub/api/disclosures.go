@@ -206,6 +206,8 @@ func checkWhy(at, why string) error {
 	switch {
 	case len(strings.TrimSpace(why)) < 5:
 		return invalid(at+"/why", "required", "whoever asks the log says why; the answer is logged with it", `say it in a few words, such as "subject access request of 3 March"`)
+	case len(plain(map[string]string{"/why": why})) > 0 && !exchange.HoldsNumber(why):
+		return invalid(at+"/why", "personal-data", "the reason seems to hold somebody's name or address, and it is logged for good", "say what it is for, and name nobody")
 	case exchange.HoldsNumber(why):
 		return invalid(at+"/why", "personal-data", "the reason holds a long number, and it is logged", "leave identifiers out of the reason")
 	case len(why) > 200:

@@ -3,7 +3,6 @@ package exchange
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -498,7 +497,7 @@ func (c *commit) person(ids []hash) (subject transfer.SubjectID, ambiguous bool)
 func (c *commit) commitment(s transfer.SubjectID) string {
 	salt, known := c.salts[s]
 	if !known {
-		c.broken = errors.New("a person of this transfer has been erased")
+		c.broken = fmt.Errorf("a person of this transfer has been erased: %w", store.ErrConflict) // meanwhile, perhaps: when it is done again they are somebody new
 	}
 	return seal.Commitment(salt, s)
 }

@@ -72,6 +72,9 @@ func (x *Exchange) consented(ctx context.Context, op *recordConsent) (Consented,
 		if err != nil {
 			return Consented{}, err
 		}
+		if l.Kind == ledger.KindCase && l.Actor == recorded.Leaf.Actor && l.At.Equal(recorded.Leaf.At) {
+			continue // the case in which recipients are told
+		}
 		if l.Kind != ledger.KindDecision || l.ForRelease() || l.Actor != recorded.Leaf.Actor || !l.At.Equal(recorded.Leaf.At) {
 			break
 		}

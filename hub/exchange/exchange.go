@@ -238,8 +238,9 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 		x.tree = tree
 	}
 	var c *commit
+	var wrote bool
 	err := x.cfg.Store.InTx(ctx, func(tx store.Tx) error {
-		c = newCommit(x)
+		c, wrote = newCommit(x), false
 		if err := c.read(ctx, tx, tickets); err != nil {
 			return err
 		}
@@ -255,12 +256,16 @@ func (x *Exchange) try(ctx context.Context, tickets []*ticket) error {
 		if len(tickets) == 1 && alone(tickets[0]) && tickets[0].err != nil {
 			return nil // an act that was answered with a refusal may have begun: nothing of it is written
 		}
+		wrote = true
 		return c.write(ctx, tx)
 	})
 	if err != nil {
 		// It may have been committed all the same: what the log holds now is read before anything is added to it.
 		x.tree = nil
 		return err
+	}
+	if !wrote {
+		return nil
 	}
 	if c.batch != nil {
 		x.tree.Commit(c.batch)

@@ -292,6 +292,9 @@ func (s *search) collect(ctx context.Context, strands []*strand) (*Found, error)
 		}
 		if t == nil || len(out.entries) == limit {
 			out.Next = lo.FilterMap(strands, func(t *strand, _ int) (Place, bool) { return lo.FromPtr(t.done), t.done != nil })
+			if len(out.Next) == 0 {
+				out.Next = nil
+			}
 			break
 		}
 		e := t.held[0]

@@ -114,7 +114,8 @@ func (s *search) went(ctx context.Context, refs []store.LeafRef, visit func(*Wen
 // Recallable is a transfer that has left or may, and that nobody has confirmed to have, with the decision that says what is in it.
 type Recallable struct {
 	store.Transfer
-	Leaf *ledger.Leaf
+	Leaf   *ledger.Leaf
+	Unseen bool // it waits for the asker, who does not know yet what is in it: Leaf names no items
 }
 
 // Recallable visits the transfers that can still be stopped: queued, held, and released without a receipt. The time of a transfer is that at which
@@ -185,6 +186,11 @@ func (s *search) recallable(ctx context.Context, rows []store.Transfer, visit fu
 		if mine := s.q.Everyone || l.Sender == s.by.Partner || l.Recipient == s.by.Partner; !mine || !when.during(rows[i].CreatedAt) {
 			continue
 		}
+		// What is in something before it is released is between its sender and the hub: who asks for items must not find it out so.
+		unseen := !s.q.Everyone && l.Sender != s.by.Partner && rows[i].State != transfer.Released
+		if unseen && rows[i].State == transfer.Held {
+			continue
+		}
 		if l.Outcome == transfer.Hold { // it lets nothing go, and has all that waits among what was stripped: a person may have let it go since
 			whole := *l
 			whole.Subjects = slices.Clone(l.Subjects)
@@ -193,10 +199,15 @@ func (s *search) recallable(ctx context.Context, rows []store.Transfer, visit fu
 			}
 			l = &whole
 		}
+		if unseen {
+			bare := *l
+			bare.Subjects = nil
+			l = &bare
+		}
 		if !fits(s.terms, nil, ledger.ShapeOf(l)) {
 			continue
 		}
-		if err := visit(&Recallable{rows[i], l}); err != nil {
+		if err := visit(&Recallable{rows[i], l, unseen}); err != nil {
 			return err
 		}
 	}

@@ -182,12 +182,16 @@ func (w *Watcher) look(ctx context.Context) error {
 
 // raise opens the cases of what was found.
 func (w *Watcher) raise(ctx context.Context) error {
-	for ; len(w.found) > 0; w.found = w.found[1:] {
-		if err := w.rights.raise(ctx, &w.found[0]); err != nil {
-			return err
+	var failed error
+	var again []watch.Flag // those that could not be raised keep no others, and are tried the next time
+	for i := range w.found {
+		if err := w.rights.raise(ctx, &w.found[i]); err != nil {
+			failed = errors.Join(failed, err)
+			again = append(again, w.found[i])
 		}
 	}
-	return nil
+	w.found = again
+	return failed
 }
 
 // learn tells the watch of what is further back, from the shapes of the log.

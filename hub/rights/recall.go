@@ -79,13 +79,18 @@ func stopThem(w *work) error {
 		return err
 	}
 	n := 0
+	var theirs []disclosure // what others sent: it was to help somebody, and its sender has to know that it did not arrive
 	for _, id := range o.Stop {
 		t := w.Transfer(id)
 		if t != nil && (w.operator() || t.Sender == w.k.Partner || t.Recipient == w.k.Partner) && w.Stop(w.actor, t, recalledEnd, "recalled: "+w.k.Reference) {
 			n++
+			if t.Sender != w.k.Partner {
+				theirs = append(theirs, disclosure{to: t.Sender, transfer: t.ID})
+			}
 		}
 	}
 	w.count("transfers", n)
+	w.tell("recall", theirs, w.rights.cfg.Calendar.WorkingDays(w.on, 1).Date)
 	return nil
 }
 
@@ -146,7 +151,7 @@ func alreadyTold(act string, notices []Notice, tasks []Task) informed {
 		}
 	}
 	for _, t := range tasks {
-		if t.Act == act {
+		if t.Act == act && !t.Done {
 			out["task "+t.Office] = true
 		}
 	}
@@ -298,23 +303,32 @@ func (c *carrying) target(m *measure, w *exchange.Went, act string) (t target, c
 
 // carryOn goes on with what was ordered in incidents, where the hub was stopped in the midst of it.
 func (r *Rights) carryOn(ctx context.Context) error {
+	const page = 100
+	var failed error // one that cannot go on keeps no other
 	for _, state := range []State{Recalling, Informing} {
-		rows, err := r.cfg.Store.Cases(ctx, store.CaseQuery{Type: string(Incident), State: string(state), Limit: 100})
-		if err != nil {
-			return fmt.Errorf("list incidents: %w", err)
-		}
-		for _, row := range rows {
-			if _, err := r.recall(ctx, row.Reference); err != nil {
-				return fmt.Errorf("carry out what was ordered in %s: %w", row.Reference, err)
+		for after := ""; ; {
+			rows, err := r.cfg.Store.Cases(ctx, store.CaseQuery{Type: string(Incident), State: string(state), After: after, Limit: page})
+			if err != nil {
+				return errors.Join(failed, fmt.Errorf("list incidents: %w", err))
+			}
+			for _, row := range rows {
+				if _, err := r.recall(ctx, row.Reference); err != nil {
+					failed = errors.Join(failed, fmt.Errorf("carry out what was ordered in %s: %w", row.Reference, err))
+				}
+				after = row.Reference
+			}
+			if len(rows) < page || ctx.Err() != nil {
+				break
 			}
 		}
 	}
-	return nil
+	return failed
 }
 
 // settleComplaints takes for resolved what nobody has replied to in time.
 func (r *Rights) settleComplaints(ctx context.Context) error {
 	const page = 100
+	var failed error
 	for after := ""; ; {
 		rows, err := r.cfg.Store.Cases(ctx, store.CaseQuery{Type: string(Complaint), State: string(Responded), After: after, Limit: page})
 		if err != nil {
@@ -323,17 +337,18 @@ func (r *Rights) settleComplaints(ctx context.Context) error {
 		for i := range rows {
 			k, err := read(&rows[i])
 			if err != nil {
-				return err
+				failed = errors.Join(failed, err)
+				continue
 			}
 			if by, waits := k.theirs(r.cfg.Calendar); !waits || !by.Before(r.cfg.Now()) {
 				continue
 			}
 			if _, err := r.itself(ctx, k.Reference, treatedAsResolved, nil); err != nil {
-				return fmt.Errorf("settle %s: %w", k.Reference, err)
+				failed = errors.Join(failed, fmt.Errorf("settle %s: %w", k.Reference, err))
 			}
 		}
-		if len(rows) < page {
-			return nil
+		if len(rows) < page || ctx.Err() != nil {
+			return failed
 		}
 		after = rows[len(rows)-1].Reference
 	}

@@ -1,6 +1,12 @@
 package rights
 
-import "referralhub/hub/transfer"
+import (
+	"fmt"
+	"slices"
+
+	"referralhub/hub/ledger"
+	"referralhub/hub/transfer"
+)
 
 // rectification is Art 16: what is wrong is put right at the source, and everybody who received it is told (Art 19). The right values travel as an
 // ordinary message of the sender, never in a case. A refusal is documented (rule 001-11), and the person may add a statement.
@@ -20,25 +26,43 @@ func tellItems(act string) func(w *work) error {
 		if len(items) == 0 {
 			items = w.k.Items
 		}
-		if act == "rectify" || act == "erase" {
-			w.count("stopped", w.stopHeld())
+		of := w.disclosures(items)
+		switch act {
+		case "rectify":
+			w.stopHeld(items)
+		case "erase": // what waits is stopped when it is erased, and its recipient never gets it
+			of = w.disclosures(items, func(l *ledger.Leaf) bool { return l.Kind != ledger.KindDecision })
 		}
-		w.tell(act, w.disclosures(items), w.month())
+		w.tell(act, of, w.month())
 		w.count("recipients", len(w.told)+len(w.k.Tasks))
 		return nil
 	}
 }
 
-// stopHeld ends what is held about the person. Its recipient may not be told that it is, and it would go with what is wrong: its sender sends it
-// again.
-func (w *work) stopHeld() int {
-	stopped := 0
+// stopHeld ends what is held about the person and holds what is wrong: its recipient may not be told that it is there, and it would go with it. Each is
+// a task, because somebody has to send it again.
+func (w *work) stopHeld(items []string) {
 	for _, who := range w.all {
-		for _, t := range w.Open(who) {
-			if t.State == transfer.Held && (w.operator() || t.Sender == w.k.Partner) && w.Stop(w.actor, t, "to-be-put-right", "what it holds is to be put right or erased") {
-				stopped++
+		commitment := w.Commitment(who)
+		holds := map[transfer.TransferID][]string{}
+		for _, e := range w.own(who) {
+			if e.Leaf.Kind != ledger.KindDecision {
+				continue
+			}
+			for _, s := range e.Leaf.Subjects {
+				if s.Commitment == commitment {
+					holds[e.Leaf.Transfer] = meet(slices.Concat(s.Items, s.Stripped), items)
+				}
 			}
 		}
+		for _, t := range w.Open(who) {
+			wrong := holds[t.ID]
+			if t.State != transfer.Held || len(wrong) == 0 || !w.operator() && t.Sender != w.k.Partner || !w.Stop(w.actor, t, "to-be-put-right", "what it holds is to be put right") {
+				continue
+			}
+			w.k.Tasks = append(w.k.Tasks, Task{
+				ID: fmt.Sprintf("task-%d", len(w.k.Tasks)+1), Office: string(t.Sender) + ", to send " + string(t.ID) + " again", Act: "send-again", Items: wrong,
+			})
+		}
 	}
-	return stopped
 }

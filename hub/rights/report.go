@@ -9,8 +9,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/samber/lo"
+
+	"referralhub/contracts"
 	"referralhub/hub/agreement"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
@@ -226,6 +230,9 @@ func (r *Rights) Report(ctx context.Context, by exchange.Principal, reference st
 	if err != nil {
 		return nil, fmt.Errorf("read the head of log %s: %w", r.cfg.Origin, err)
 	}
+	if err := op.readStates(ctx); err != nil {
+		return nil, err
+	}
 	out := &Reported{Form: ask.Form, Log: op.log}
 	var text bytes.Buffer
 	if err := op.render(&text, string(checkpoint)); err != nil {
@@ -233,6 +240,37 @@ func (r *Rights) Report(ctx context.Context, by exchange.Principal, reference st
 	}
 	out.Text = text.Bytes()
 	return out, nil
+}
+
+// withheld are the items of which the person is not told that they were given: what is said of danger, of harm and of offences, by whoever saw it.
+// A letter lies open at home, and for the person a disclosure without them is one with less in it. The Data Protection Lead's report has them.
+var withheld = sync.OnceValue(func() []string {
+	quiet := []contracts.Category{"risk", "safeguarding", "offence"}
+	facts := []string{"alleged-perpetrator", "do-not-contact-parent", "contact-prohibited", "address-protected"}
+	var out []string
+	for _, t := range contracts.Types() {
+		contract, people := contracts.For(t)
+		if !people {
+			continue // it is about nobody
+		}
+		for _, item := range contract.Items {
+			if item.Offence || slices.Contains(quiet, item.Category) || slices.Contains(facts, item.Fact) {
+				out = append(out, item.Name)
+			}
+		}
+	}
+	return out
+})
+
+// readStates reads what became of what is reported.
+func (o *reporting) readStates(ctx context.Context) error {
+	ids := lo.FilterMap(o.found, func(e listed, _ int) (transfer.TransferID, bool) { return e.Leaf.Transfer, e.Leaf.Transfer != "" })
+	rows, err := o.r.cfg.Store.Transfers(ctx, lo.Uniq(ids))
+	if err != nil {
+		return fmt.Errorf("read transfers: %w", err)
+	}
+	o.states = lo.SliceToMap(rows, func(t store.Transfer) (transfer.TransferID, transfer.State) { return t.ID, t.State })
+	return nil
 }
 
 // reporting is a report that is being made.
@@ -247,6 +285,8 @@ type reporting struct {
 	actor ledger.Actor
 	found []listed
 	log   Place
+
+	states map[transfer.TransferID]transfer.State
 }
 
 func (o *reporting) Reads(r *exchange.Reads) {
@@ -299,7 +339,7 @@ func (o *reporting) render(to io.Writer, checkpoint string) error {
 		if e.Rests != nil {
 			entries = append(entries, report.Entry{Origin: e.Rests.Origin, Index: e.Rests.Index, Leaf: e.Rests.Leaf, About: e.About})
 		}
-		entries = append(entries, report.Entry{Origin: e.Origin, Index: e.Index, Leaf: e.Leaf, About: e.About})
+		entries = append(entries, report.Entry{Origin: e.Origin, Index: e.Index, Leaf: e.Leaf, About: e.About, State: o.states[e.Leaf.Transfer]})
 	}
 	if o.ask.Form == "json" {
 		return o.json(to, checkpoint)
@@ -323,6 +363,9 @@ func (o *reporting) render(to io.Writer, checkpoint string) error {
 	s := report.Statement{
 		Index: index, By: cmp.Or(o.ask.Of, o.k.Partner), Reference: o.k.Reference, At: o.at, From: o.ask.From, To: o.ask.To, Entries: entries,
 		Checkpoint: checkpoint,
+	}
+	if o.ask.For == ForPerson {
+		s.Withheld = withheld()
 	}
 	if o.ask.Form == "html" {
 		return s.HTML(to)
@@ -385,7 +428,9 @@ func (o *reporting) json(to io.Writer, checkpoint string) error {
 		Case: o.k.Reference, For: o.ask.For, Partner: o.k.Partner, MadeAt: o.at, Entries: []reportEntry{}, QueryLeaf: o.log, Checkpoint: checkpoint,
 	}
 	for _, e := range o.found {
-		out.Entries = append(out.Entries, o.entry(&e))
+		if entry := o.entry(&e); len(entry.Items) > 0 {
+			out.Entries = append(out.Entries, entry)
+		}
 	}
 	return json.NewEncoder(to).Encode(out)
 }
@@ -400,6 +445,9 @@ func (o *reporting) entry(e *listed) reportEntry {
 		if s.Commitment == e.About {
 			out.Role, out.Items = s.Role, union(out.Items, s.Items)
 		}
+	}
+	if o.ask.For == ForPerson {
+		out.Items = lo.Without(out.Items, withheld()...)
 	}
 	if d := l.Disclosure; d != nil {
 		out.At, out.Office, out.How, out.Basis = d.Made, d.Office, d.How, basisText(d.Basis.Article6, d.Basis.Article9, d.Basis.Schedule1)

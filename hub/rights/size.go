@@ -440,6 +440,9 @@ func (s *Scope) waits(t *exchange.Recallable) bool {
 	if owner, _, _ := strings.Cut(string(s.System), "/"); s.System != "" && t.SenderSystem != s.System && string(t.Recipient) != owner {
 		return false // it neither sent it nor could fetch it
 	}
+	if t.Unseen {
+		return len(s.Items)+len(s.Categories) == 0
+	}
 	return slices.ContainsFunc(t.Leaf.Subjects, func(p ledger.Subject) bool {
 		return slices.ContainsFunc(p.Items, func(name string) bool { return s.wants(itemOf(name)) })
 	})

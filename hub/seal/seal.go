@@ -9,8 +9,8 @@
 //
 //   - A sealed payload opens under its own transfer id and nonce and no other.
 //   - Nothing of a payload but its length can be read from a Sealed.
-//   - Identifier hashes and pseudonyms come from a secret of their own. It MUST NOT change: with another one the hub would know
-//     nobody any more, so consent withdrawn would stand again. Keys for sealing rotate; this secret does not.
+//   - Identifier hashes, pseudonyms and the marks on rows come from a secret of their own. It MUST NOT change: with another one the hub would
+//     know nobody any more, so consent withdrawn would stand again. Keys for sealing rotate; this secret does not.
 //   - Neither secret file is ever made beside the other: one of two missing is a loss to be mended, not a first start.
 //
 // # Where the keys live

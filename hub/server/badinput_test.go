@@ -583,13 +583,18 @@ func TestForgedAndWrongAccessTokensAreRefused(t *testing.T) {
 		{path: "/v1/referrals", token: dpl, body: body}, {path: "/v1/referrals/batch", token: dpl}, {path: "/v1/decisions", token: dpl},
 		{path: "/v1/consents", token: dpl, body: string(consent("x", maureen, "given"))}, {method: http.MethodGet, path: "/v1/inbox", token: dpl},
 		{path: "/v1/inbox/" + uuid.NewString() + "/collect", token: dpl}, {path: "/v1/transfers/" + uuid.NewString() + "/receipts", token: dpl},
-		{path: "/v1/disclosures/search", token: casework}, {method: http.MethodGet, path: "/v1/transfers", token: good},
+		{method: http.MethodGet, path: "/v1/transfers", token: good},
 	} {
 		q.status = 403
 		c.refused(t, q)
 	}
 	if diff := cmp.Diff(before, c.stored()); diff != "" {
 		t.Errorf("something was stored:\n%s", diff)
+	}
+	// That somebody asked the log who may not is in the log.
+	c.refused(t, request{path: "/v1/disclosures/search", token: casework, status: 403})
+	if after := c.stored(); after["leaves"] != before["leaves"]+1 {
+		t.Errorf("there were %d leaves, and are %d", before["leaves"], after["leaves"])
 	}
 }
 

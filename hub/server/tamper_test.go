@@ -58,7 +58,9 @@ func TestEveryKindOfRowIsHeldAgainstTheLog(t *testing.T) {
 	for _, c := range []struct{ table, what, sql string }{
 		{"transfers", "somebody's message was put in", `INSERT INTO transfers SELECT 'another', sender, sender_system, 'another', body_digest, correlation_id, recipient, type,
 			purpose, service, undertaking, flow, push, state, created_at, updated_at, expires_at, log, decision_leaf, release_leaf, mac FROM transfers LIMIT 1`},
-		{"transfer_subjects", "two people of a transfer changed places", `UPDATE transfer_subjects SET position = position + 100 WHERE ` + oneOf("transfer_subjects")},
+		{"transfer_subjects", "somebody has another place in a transfer", `UPDATE transfer_subjects SET position = position + 100 WHERE ` + oneOf("transfer_subjects")},
+		{"transfer_subjects", "somebody else is in a transfer", `UPDATE transfer_subjects SET subject_id =
+			(SELECT o.subject_id FROM transfer_subjects AS o WHERE o.subject_id <> transfer_subjects.subject_id LIMIT 1) WHERE ` + oneOf("transfer_subjects")},
 		{"transfer_subjects", "a person was put into a transfer", `INSERT INTO transfer_subjects SELECT transfer_id, 'household', 7, subject_id FROM transfer_subjects LIMIT 1`},
 		{"transfer_subjects", "a person was put into no transfer", `INSERT INTO transfer_subjects SELECT 'another', 'carer', 0, subject_id FROM transfer_subjects LIMIT 1`},
 		{"subjects", "somebody is known by one number more", `INSERT INTO identifiers SELECT x'` + strings.Repeat("33", 32) + `', subject_id FROM identifiers LIMIT 1`},
@@ -68,6 +70,7 @@ func TestEveryKindOfRowIsHeldAgainstTheLog(t *testing.T) {
 		{"subjects", "a person who was told of by telephone is gone", `DELETE FROM subjects WHERE id IN (SELECT id FROM subjects)`},
 		{"consents", "a withdrawal became a consent", `UPDATE consents SET body = CAST(replace(body, 'withdrawn', 'given') AS BLOB) WHERE instr(body, CAST('withdrawn' AS BLOB))`},
 		{"consents", "a consent was made up", `INSERT INTO consents SELECT 'another', subject_id, recorded_by, at, body, log, leaf, mac FROM consents LIMIT 1`},
+		{"consents", "a consent names a leaf that is not there", `INSERT INTO consents SELECT 'another', subject_id, recorded_by, at, body, log, 1000000, mac FROM consents LIMIT 1`},
 		{"rulings", "a ruling was made up", `INSERT INTO rulings SELECT x'` + strings.Repeat("22", 32) + `', transfer_id, at, body, log, leaf, mac FROM rulings LIMIT 1`},
 		{"requests", "a request was made up", `INSERT INTO requests SELECT 'another', partner, state, body, log, leaf, mac FROM requests LIMIT 1`},
 		{"entries", "an entry was made up", `INSERT INTO entries SELECT x'` + strings.Repeat("22", 32) + `', digest, answer, log, leaf, mac FROM entries LIMIT 1`},
@@ -84,6 +87,7 @@ func TestEveryKindOfRowIsHeldAgainstTheLog(t *testing.T) {
 		{"leaves", "a leaf is beyond the end", `INSERT INTO leaves SELECT id + 1000, transfer_id, shape, body FROM leaves LIMIT 1`},
 		{"leaves", "a leaf is of no log", `INSERT INTO leaves SELECT 9 << 40, transfer_id, shape, body FROM leaves LIMIT 1`},
 		{"tiles", "a tile is beyond the end", `INSERT INTO tiles SELECT log, level, idx + 7, hashes FROM tiles LIMIT 1`},
+		{"shapes", "a shape says what another says", `UPDATE shapes SET body = (SELECT body FROM shapes AS o WHERE o.id <> shapes.id LIMIT 1) WHERE ` + oneOf("shapes")},
 		{"shapes", "a shape was made up", `INSERT INTO shapes SELECT 1, body, first_leaf FROM shapes LIMIT 1`},
 		{"logs", "a log was made up", `INSERT INTO logs SELECT 7, 'another.example/log', 0, root, checkpoint FROM logs LIMIT 1`},
 		{"checkpoints", "a checkpoint was made up", `INSERT INTO checkpoints SELECT log, size + 1, at, note FROM checkpoints LIMIT 1`},
@@ -118,6 +122,29 @@ func TestFaultsOfTheLogAreToldApart(t *testing.T) {
 		}) {
 			t.Errorf("%s: it says %v, want %s at leaf %d", c.sql, found, c.class, c.where)
 		}
+	}
+}
+
+// Where the hub's keys are not, what the leaves say is still held against the rows, and it is said what was left out.
+func TestRowsAreHeldAgainstTheirLeavesWithoutTheKeys(t *testing.T) {
+	b := busy(t)
+	for _, name := range []string{"payload.json", "payload-identifiers.json"} {
+		b.must(os.Remove(filepath.Join(b.cfg.Data, "keys", name)))
+	}
+	st := b.opened()
+	report, err := server.Verify(t.Context(), b.cfg, st)
+	b.must(err)
+	if len(report.Problems) > 0 || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0].Detail, "without the hub's keys") {
+		t.Errorf("it says %v, and notes %v", report.Problems, report.Warnings)
+	}
+	b.must(st.Close())
+	b.tampered("consents", "somebody else recorded it", `UPDATE consents SET recorded_by = 'pohwer' WHERE recorded_by <> 'pohwer'`)
+	b.tampered("consents", "a withdrawal became a consent", `UPDATE consents SET body = CAST(replace(body, 'withdrawn', 'given') AS BLOB) WHERE instr(body, CAST('withdrawn' AS BLOB))`)
+	b.tampered("rulings", "another person ruled", `UPDATE rulings SET body = CAST(replace(body, 'dpl-1', 'dpl-2') AS BLOB)`)
+	b.tampered("agreement_acts", "another party acted", `UPDATE agreement_acts SET body = CAST(replace(body, 'age-uk', 'age-us') AS BLOB)`)
+	b.tampered("requests", "more was granted", `UPDATE requests SET state = 'granted' WHERE state = 'refused'`)
+	if _, err := os.Stat(filepath.Join(b.cfg.Data, "keys", "payload.json")); !os.IsNotExist(err) {
+		t.Errorf("the audit made keys: %v", err)
 	}
 }
 

@@ -10,7 +10,9 @@
 //   - The story of each transfer, from the leaves: one decision first; no release without a decision that permits it, of no more
 //     than was decided; no receipt without a release; no ruling but on a hold; no step that a transfer cannot take. What people
 //     enter by hand, and no other leaf bears out, is held to be complete.
-//   - The state tables, when there are any: every row agrees with its leaves, and payloads are kept exactly as long as they may be.
+//   - The state tables, when there are any: every transfer agrees with its leaves, and payloads are kept exactly as long as they may be. What
+//     else there is in tables is for a Book, which sees the leaves go by: package tables has the one of the hub's database, and says which
+//     rows leave no trace and cannot be checked.
 //
 // What only the log's own key could have done is not found from one copy of the log: whoever holds the key can sign another
 // history. That is what checkpoints kept elsewhere are for: give them to Check as pinned.

@@ -176,7 +176,7 @@ func (d *db) Snapshot(ctx context.Context, f func(sqlstore.Asker) error) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	q := querier{&prepared{on: conn, stmts: map[form]*sql.Stmt{}}}
 	defer q.prepared.close() //nolint:errcheck // nothing was written
 	if err := q.Exec(ctx, sqlstore.Stmt{SQL: "BEGIN"}); err != nil {

@@ -85,8 +85,8 @@ const (
 	logSpan    = `(SELECT (id << 40) + $2 FROM logs WHERE origin = $1) AND id < (SELECT (id << 40) + $3 FROM logs WHERE origin = $1)`
 	oneShape   = `SELECT id FROM leaves WHERE shape = $4 AND shape <> 0 AND id >= ` + logSpan
 	walk       = `SELECT id, shape FROM leaves WHERE id >= ` + logSpan
-	upwards    = ` ORDER BY shape, id LIMIT $5`
-	downwards  = ` ORDER BY shape DESC, id DESC LIMIT $5`
+	rising     = ` ORDER BY shape, id LIMIT $5`
+	falling    = ` ORDER BY shape DESC, id DESC LIMIT $5`
 	filedUnder = `SELECT id, transfer_id FROM leaves WHERE id IN (ROWS)`
 )
 
@@ -168,9 +168,9 @@ func (r reads) mergeShapes(ctx context.Context, q store.ShapeQuery, shapes []int
 
 // shapeRanges gives up to limit leaves of each shape.
 func (r reads) shapeRanges(ctx context.Context, q store.ShapeQuery, shapes []int64, limit int) ([][]int64, error) {
-	order := upwards
+	order := rising
 	if q.Descending {
-		order = downwards
+		order = falling
 	}
 	ranges := make([][]int64, len(shapes))
 	ask := make([]Question, len(shapes))
