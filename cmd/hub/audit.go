@@ -288,10 +288,29 @@ func tell(w io.Writer, f exchange.Entry) {
 		what += " outside the hub, by " + l.Disclosure.How
 	case l.Query != nil:
 		what += " by " + string(l.Actor.System)
+	case l.Case != nil:
+		what = l.Case.Type + ": " + l.Case.Step
+	case l.Notice != nil:
+		what += " to " + l.Notice.Act
+		if l.Notice.Status != "" {
+			what += ": " + l.Notice.Status
+		}
 	}
 	fmt.Fprintf(w, "leaf %d  %s  %s\n", f.Index, l.At.Format("2006-01-02 15:04:05"), what)
 	line := func(format string, args ...any) { fmt.Fprint(w, client.Wrap("  ", fmt.Sprintf(format, args...))) }
-	if to := recipientOf(l); to != "" {
+	if k := l.Case; k != nil {
+		due := ""
+		if k.Due != "" {
+			due = ", next due " + k.Due
+		}
+		line("%s of %s%s", k.Reference, l.Sender, due)
+		if l.Actor.Person != "" {
+			line("by %s, as %s", l.Actor.Person, l.Actor.Role)
+		}
+	}
+	if n := l.Notice; n != nil {
+		line("from %s to %s: %s, in %s", l.Sender, l.Recipient, n.ID, n.Case)
+	} else if to := recipientOf(l); to != "" {
 		under := ""
 		if l.Agreement != nil {
 			under = ", under " + l.Agreement.Flow
@@ -307,8 +326,8 @@ func tell(w io.Writer, f exchange.Entry) {
 		line("recorded by %s, for %s%s", l.Actor.Partner, c.Purpose, to)
 	}
 	if q := l.Query; q != nil {
-		about := map[string]string{"person": "this person ", "transfer": "this transfer "}[q.Kind]
-		line("asked about %s%s: %s", about, q.Filter, q.Why)
+		asked := cmp.Or(map[string]string{"person": "asked about this person", "transfer": "asked about this transfer"}[q.Kind], "asked for a "+q.Kind)
+		line("%s: %s", strings.TrimSpace(asked+" "+q.Filter), q.Why)
 		if q.Refused != "" {
 			line("refused: %s", q.Refused)
 		}

@@ -132,11 +132,11 @@ func (w *work) own(who transfer.SubjectID) []exchange.Entry {
 
 // mayErase refuses while something has to be kept that belongs to the case's partner, and reports whether others need the person still.
 func (w *work) mayErase(who transfer.SubjectID) (shared bool, err error) {
-	holds, err := w.rights.holdsOn(who, w.History(who))
+	holds, err := w.rights.holdsOn(context.Background(), who, w.History(who))
 	if err != nil {
 		return false, err
 	}
-	open, err := w.rights.openCases(who)
+	open, err := w.rights.openCases(context.Background(), who)
 	if err != nil {
 		return false, err
 	}
@@ -181,8 +181,8 @@ func neededBeside(history []exchange.Entry, p transfer.PartnerID) bool {
 var beside = []Type{LegalHold, Withdrawal, Flag}
 
 // openCases are the cases about a person that are not over and need the person.
-func (r *Rights) openCases(who transfer.SubjectID) ([]store.Case, error) {
-	rows, err := r.listed(store.CaseQuery{Subject: who})
+func (r *Rights) openCases(ctx context.Context, who transfer.SubjectID) ([]store.Case, error) {
+	rows, err := r.listed(ctx, store.CaseQuery{Subject: who})
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +197,8 @@ func (r *Rights) openCases(who transfer.SubjectID) ([]store.Case, error) {
 
 // listed is a list of cases as they stand while an act is judged. Whoever opens a case about a person waits for the person, and so no such case
 // can be on its way meanwhile.
-func (r *Rights) listed(q store.CaseQuery) ([]store.Case, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (r *Rights) listed(ctx context.Context, q store.CaseQuery) ([]store.Case, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	q.Limit = 1000
 	var out []store.Case

@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -110,8 +111,8 @@ func readsHeld(o *Opening, r *exchange.Reads) {
 }
 
 // holdsOn are the legal holds in force that keep what the log says of a person.
-func (r *Rights) holdsOn(who transfer.SubjectID, history []exchange.Entry) ([]store.Case, error) {
-	rows, err := r.listed(store.CaseQuery{Type: string(LegalHold), State: string(Placed)})
+func (r *Rights) holdsOn(ctx context.Context, who transfer.SubjectID, history []exchange.Entry) ([]store.Case, error) {
+	rows, err := r.listed(ctx, store.CaseQuery{Type: string(LegalHold), State: string(Placed)})
 	if err != nil {
 		return nil, err
 	}

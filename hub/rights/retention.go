@@ -180,11 +180,11 @@ func (f *forgetting) Judge(s *exchange.Session) error {
 	if last := dates.On(lastDealing(history)); f.today.Before(class.window(last).DestroyFrom) {
 		return nil
 	}
-	holds, err := f.r.holdsOn(f.who, history)
+	holds, err := f.r.holdsOn(context.Background(), f.who, history)
 	if err != nil {
 		return err
 	}
-	open, err := f.r.openCases(f.who)
+	open, err := f.r.openCases(context.Background(), f.who)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (n *retaining) cases(ctx context.Context) error {
 			if n.today.Before(classOf(class).window(dates.On(rows[i].Closed)).DestroyFrom) {
 				continue
 			}
-			held, err := n.keepsCase(&rows[i])
+			held, err := n.keepsCase(ctx, &rows[i])
 			if err != nil {
 				return err
 			}
@@ -264,9 +264,9 @@ func (n *retaining) cases(ctx context.Context) error {
 }
 
 // keepsCase reports whether a legal hold keeps a closed case: one on its person, on its partner, or on everything.
-func (n *retaining) keepsCase(row *store.Case) (bool, error) {
+func (n *retaining) keepsCase(ctx context.Context, row *store.Case) (bool, error) {
 	about := []exchange.Entry{{Leaf: &ledger.Leaf{Sender: row.Partner}}}
-	holds, err := n.r.holdsOn(row.Subject, about)
+	holds, err := n.r.holdsOn(ctx, row.Subject, about)
 	return len(holds) > 0, err
 }
 
@@ -288,7 +288,7 @@ func (n *retaining) requests(ctx context.Context) error {
 			if err != nil || n.today.Before(class.window(decided).DestroyFrom) {
 				continue // a date that nobody can read is kept, and not guessed
 			}
-			held, err := n.keepsCase(&store.Case{Partner: q.Partner})
+			held, err := n.keepsCase(ctx, &store.Case{Partner: q.Partner})
 			if err != nil {
 				return err
 			}
