@@ -50,6 +50,7 @@ bench: build postgresql ## Run each benchmark once, then a short load on each st
 	go test -run '^$$' -bench . -benchtime 1x ./...
 	bin/hub bench --for $(BENCH_FOR) --json --store sqlite
 	bin/hub bench --for $(BENCH_FOR) --json --store postgres
+	bin/hub bench log --leaves 10000 --json --store sqlite
 
 fuzz: ## Feed every decoder of outside bytes for a while (FUZZ_FOR=30s each)
 	@grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9]+' . | while IFS=: read -r file _ name; do \

@@ -41,11 +41,17 @@
 //  9. hub/exchange: submit.go, then release.go. Here a decision, the log and the state of a transfer meet, and nowhere else.
 //  10. hub/delivery: Parcel, the one thing that an adapter can carry; then the worker.
 //
+// To know what the log is good for:
+//
+//  11. hub/exchange: search.go, who received what; act.go, how other packages join a commit.
+//  12. hub/rights: case.go and procedure.go, then a file for each right; hub/watch, hub/report and hub/traffic beside it.
+//  13. hub/tables: why nobody changes a row unseen.
+//
 // To know how it runs:
 //
-//  11. hub/bus, hub/auth, hub/api, in any order.
-//  12. hub/server: all of it in a few hundred lines, in the order of the floors.
-//  13. cmd/hub/demo.go: a story with every part in it; hub/server's story tests tell more of them.
+//  14. hub/bus, hub/auth, hub/api, in any order.
+//  15. hub/server: all of it in a few hundred lines, in the order of the floors.
+//  16. cmd/hub/demo.go and demoweek.go: a story with every part in it; hub/server's story tests tell more of them.
 //
 // # Laws
 //
@@ -57,6 +63,7 @@
 //   - The machine never looks for a basis on which a no does not count: policy chooses a clause before it looks at what people said.
 //   - No personal data in leaves, logs, URLs and subjects: leaves hold commitments and names of items; adapters' errors are their own
 //     words; ids in paths are the hub's.
+//   - Final adverse results are a person's: exchange puts them into queues, and rights makes a task of what it stops.
 //   - The log is append-only and the person erasable: seal.Commitment is over a salt that can be destroyed, seal.Digest under a key
 //     that can.
 //   - One effect: a message id is a unique key of the store, and its answer is read back from the leaf that was its decision.

@@ -202,3 +202,31 @@ func TestAWithdrawalOpensACaseForThoseWhoWereGivenSomething(t *testing.T) {
 		h.audited(u.store)
 	})
 }
+
+// changing writes that somebody opened a case, and then may think better of it.
+type changing struct{ mind error }
+
+func (*changing) Reads(*exchange.Reads) {}
+
+func (c *changing) Judge(s *exchange.Session) error {
+	s.Leaf(&ledger.Leaf{
+		Kind: ledger.KindCase, Actor: ledger.Hub, Sender: carersInHerts,
+		Case: &ledger.Case{Reference: "case-1", Type: "incident", Step: "opened", On: "2026-11-22"},
+	}, "")
+	return c.mind
+}
+
+// What a refused act would have written leaves nothing behind, also not the memory of it: the first leaf of its shape that is written is found.
+func TestARefusedActLeavesNothingBehind(t *testing.T) {
+	engines(t, func(t *testing.T, h *house) {
+		u := h.open()
+		if err := u.Do(t.Context(), &changing{mind: exchange.Answered(errors.New("no"))}); err == nil || len(h.leaves(u.store, firstCopy)) > 0 {
+			t.Fatalf("the answer is %v, in %d leaves", err, len(h.leaves(u.store, firstCopy)))
+		}
+		h.must(u.Do(t.Context(), &changing{}))
+		all := exchange.Query{Why: "routine check", Everyone: true, Filter: exchange.Filter{Kinds: []ledger.Kind{ledger.KindCase}}}
+		if got := u.found(by(operator), all); len(got) != 1 {
+			t.Errorf("one case is in the log, and %d are found", len(got))
+		}
+	})
+}

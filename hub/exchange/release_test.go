@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -54,4 +55,26 @@ func TestWhatWasWeighedForARelease(t *testing.T) {
 			t.Errorf("%d releases", report.Releases)
 		}
 	})
+}
+
+// One copy of the hub decides, another releases. The receipt is about the leaf of the release, in the log that has it.
+func TestAReleaseIsInTheLogOfWhoReleased(t *testing.T) {
+	h := newHouse(t, onSQLite)
+	one, two := h.open(), h.open(as(secondCopy))
+	id := one.send(h.message("m", h.somebody()), transfer.Queued).ID
+	for i := range 4 { // others' business
+		one.send(h.message(fmt.Sprint("other-", i), h.somebody()), transfer.Queued)
+	}
+	_, err := two.Collect(t.Context(), by(ageUKHerts), id)
+	h.must(err)
+	for _, who := range []transfer.PartnerID{carersInHerts, ageUKHerts} {
+		j, err := one.Transfer(t.Context(), by(who), id)
+		h.must(err)
+		if j.Transfer.Log != firstCopy || j.Release.Origin != secondCopy {
+			t.Fatalf("to %s it was decided in %s, and released in %+v", who, j.Transfer.Log, j.Release)
+		}
+		if l := h.leaves(one.store, j.Release.Origin)[j.Release.Index]; l.Kind != ledger.KindRelease || l.Transfer != id {
+			t.Errorf("to %s the release is a %s of %s", who, l.Kind, l.Transfer)
+		}
+	}
 }

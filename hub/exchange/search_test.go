@@ -447,3 +447,72 @@ func TestEveryLeafIsFoundByItsShape(t *testing.T) {
 		}
 	}
 }
+
+// What was refused, is held or waits has not gone: that somebody was to be referred, and may not be, is not its recipient's to know.
+func TestWhatHasNotGoneIsNotToldToItsRecipient(t *testing.T) {
+	h := newHouse(t, onSQLite)
+	u := h.open()
+	refused, held, waits := h.somebody(), h.somebody(), h.somebody()
+	_, err := u.Submit(t.Context(), by(pohwer), h.message("refused", refused, to(council)))
+	h.must(err)
+	_, err = u.Submit(t.Context(), by(pohwer), h.message("held", held, without("consents")))
+	h.must(err)
+	id := u.send(h.message("waits", waits), transfer.Queued).ID
+	ask := func(who transfer.PartnerID, nhs string) []string {
+		return told(u.found(by(who), exchange.Query{Person: &known(nhs)[0], Why: "who knows them"}))
+	}
+	for _, nhs := range []string{refused, held} {
+		if len(ask(pohwer, nhs)) == 0 {
+			t.Errorf("its sender does not find it")
+		}
+	}
+	for _, nhs := range []string{refused, held, waits} {
+		for _, who := range []transfer.PartnerID{ageUKHerts, council} {
+			if got := ask(who, nhs); len(got) > 0 {
+				t.Errorf("%s finds %v", who, got)
+			}
+		}
+	}
+	_, err = u.Collect(t.Context(), by(ageUKHerts), id)
+	h.must(err)
+	if got := ask(ageUKHerts, waits); !slices.Contains(got, "release age-uk-hertfordshire") {
+		t.Errorf("what Age UK has collected it finds as %v", got)
+	}
+}
+
+// Age UK turns the pages of what it knows of somebody. That PoHWER and the council know them too shows in none, and not between them.
+func TestAPageSaysNothingOfOthers(t *testing.T) {
+	h := newHouse(t, onSQLite)
+	u := h.open()
+	nhs := h.somebody()
+	for i := range 3 {
+		id := u.send(h.message(fmt.Sprint("ours-", i), nhs), transfer.Queued).ID
+		_, err := u.Collect(t.Context(), by(ageUKHerts), id)
+		h.must(err)
+		for j := range 4 {
+			_, err := u.Submit(t.Context(), by(pohwer), h.message(fmt.Sprintf("theirs-%d-%d", i, j), nhs, without("consents"), to(council)))
+			h.must(err)
+		}
+	}
+	for _, newest := range []bool{false, true} {
+		q := exchange.Query{Person: &known(nhs)[0], Why: "who knows them", Newest: newest}
+		want := places(u.found(by(ageUKHerts), q))
+		var got []exchange.Place
+		for q.Limit = 1; ; {
+			page, err := u.Search(t.Context(), by(ageUKHerts), q)
+			h.must(err)
+			entries := places(u.all(page))
+			got = append(got, entries...)
+			if page.Next == nil {
+				break
+			}
+			if !slices.Equal(page.Next, entries) {
+				t.Fatalf("the page has %+v, and goes on from %+v", entries, page.Next)
+			}
+			q.After = page.Next
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(got) < 6 {
+			t.Errorf("newest first %t: the pages make %d entries\n%s", newest, len(got), diff)
+		}
+	}
+}

@@ -131,12 +131,14 @@ func (d *Deadline) Instant() time.Time {
 
 // Task is a recipient whom a person has to tell: an office outside the hub, or a partner without a system that takes notices.
 type Task struct {
-	ID     string   `json:"id"` // "task-1"
-	Office string   `json:"office"`
-	Act    string   `json:"act"`
-	Items  []string `json:"items,omitempty"`
-	Made   []string `json:"made"` // on which days it was told what is now to be put right: "2026-11-02"
-	Done   bool     `json:"done"`
+	ID        string                `json:"id"` // "task-1"
+	Office    string                `json:"office"`
+	Act       string                `json:"act"`
+	Items     []string              `json:"items,omitempty"`
+	Made      []string              `json:"made"` // on which days it was told what is now to be put right: "2026-11-02"
+	Transfers []transfer.TransferID `json:"transfers,omitempty"`
+	Outside   []Outside             `json:"outside,omitempty"` // what was told outside the hub
+	Done      bool                  `json:"done"`
 }
 
 // took finds the newest step of a name.

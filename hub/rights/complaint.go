@@ -211,6 +211,14 @@ func (l *limit) of(k *Case, c *dates.Calendar) (d Deadline, runs bool) {
 	if l.stage != "" {
 		steps, from = k.since()
 	}
+	if l.stage != "" && l.what == "respond" {
+		for i := len(steps) - 1; i >= 0; i-- {
+			if steps[i].Step == replied { // whoever replies is to be answered again
+				steps, from = steps[i:], steps[i].On
+				break
+			}
+		}
+	}
 	if l.after != "" {
 		at := len(steps) - 1 // the last of them: whoever answers again gives time again
 		for at >= 0 && steps[at].Step != l.after {

@@ -245,3 +245,21 @@ func TestAComplaintThatIsNoneIsNotTaken(t *testing.T) {
 	_, err = c.triesTo(csek, k, rights.StepIn{Step: "reported-to-ico", Details: details(t, map[string]string{"reference": "Mrs Example"})})
 	c.invalid(err, "/details/reference")
 }
+
+// After a reply the clocks of the answer run again: nobody closes the complaint on the day of the second answer.
+func TestASecondAnswerGivesTimeToReply(t *testing.T) {
+	c := newCounty(t)
+	c.on("2026-06-22")
+	k := c.opens(csek, rights.Opening{Type: rights.Complaint})
+	k = c.steps(csek, k, rights.StepIn{Step: "responded", Grounds: []string{"not-upheld"}})
+	c.on("2026-06-23")
+	k = c.steps(csek, k, rights.StepIn{Step: "replied"})
+	c.on("2026-07-10") // after the ten days that the first answer gave
+	k = c.steps(csek, k, rights.StepIn{Step: "responded", Grounds: []string{"not-upheld"}})
+	c.impossible(csek, k, rights.StepIn{Step: "closed"}, "may reply until 2026-07-24")
+	c.on("2026-07-24")
+	c.must(c.rights.Sweep(context.Background()))
+	if k = c.shows(csek, k.Reference); k.State != rights.Responded {
+		t.Errorf("on the last day for a reply it is %s", k.State)
+	}
+}

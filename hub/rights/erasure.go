@@ -89,7 +89,8 @@ func erase(w *work) error {
 // tellTheLast tells those who were given something since the erasure was accepted: afterwards nobody could find them.
 func (w *work) tellTheLast() {
 	before := alreadyTold("erase", w.notices(), w.k.Tasks)
-	of := slices.DeleteFunc(w.disclosures(w.k.Items), func(d disclosure) bool {
+	went := func(l *ledger.Leaf) bool { return l.Kind != ledger.KindDecision } // what waits is stopped, and its recipient never gets it
+	of := slices.DeleteFunc(w.disclosures(w.k.Items, went), func(d disclosure) bool {
 		return before.has(&target{To: d.to, Office: d.office, Transfer: d.transfer, Outside: d.outside})
 	})
 	w.tell("erase", of, w.month())

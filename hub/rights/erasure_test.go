@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"referralhub/hub/consent"
@@ -295,5 +296,179 @@ func TestEveryClassOfRetentionHasItsSource(t *testing.T) {
 		if c.Class == "" || c.Years < 1 || c.From == "" || !strings.ContainsAny(c.Source, "0123456789") {
 			t.Errorf("class %+v", c)
 		}
+	}
+}
+
+// twin is another copy of the hub on the same database, with a log of its own.
+func (c *county) twin() *exchange.Exchange {
+	c.Helper()
+	const other = "hub.example/log/2"
+	skey, _, err := ledger.GenerateKey(other)
+	c.must(err)
+	signer, err := ledger.NewSigner(other, skey)
+	c.must(err)
+	x, err := exchange.New(exchange.Config{Store: c.store, Sealer: c.sealer, Signer: signer, Origin: other, Index: c.index, Publisher: silent{}, Now: c.clock})
+	c.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- x.Run(ctx) }()
+	c.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			c.Errorf("the second copy ended badly: %v", err)
+		}
+	})
+	return x
+}
+
+// One copy of the hub erases somebody while another takes a referral of them. Whichever is first, nothing is left that waits and is of nobody.
+func TestAReferralComesInWhileItsPersonIsErased(t *testing.T) {
+	engines(t, func(t *testing.T, c *county) {
+		const rounds = 12
+		twin := c.twin()
+		for round := range rounds {
+			maya := c.somebody()
+			c.settles(maya)
+			k := c.accepted(carersInHerts, maya)
+			doc := c.message(maya, without("consents"))
+			in := erase
+			in.MessageID, in.Person = c.messageID(), "dpl-1"
+			var sent exchange.Submitted
+			var unsent, unerased error
+			var both sync.WaitGroup
+			both.Go(func() { sent, unsent = twin.Submit(context.Background(), by(carersInHerts), doc) })
+			both.Go(func() {
+				_, _, unerased = c.rights.Step(context.Background(), by(carersInHerts), k.Reference, &in, []byte(in.MessageID))
+			})
+			both.Wait()
+			if unsent != nil || unerased != nil {
+				t.Fatalf("round %d: the referral: %v; the erasure: %v", round, unsent, unerased)
+			}
+			// Whoever was referred after the erasure is somebody new; before it, they are gone with what waited.
+			if is := c.state(sent.Transfers[0].Transfer.ID); (is == transfer.Stopped) != (len(c.knows(maya)) == 0) {
+				t.Fatalf("round %d: of somebody of whom the hub knows %v a transfer is %s", round, c.knows(maya), is)
+			}
+		}
+	})
+}
+
+// What a controller has erased does not come back to it because another needs the person still.
+func TestAnErasureIsFinalAlsoWhereOthersKnowThePerson(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.refers(maya)
+	c.sends(pohwer, c.message(maya, without("consents")), transfer.Held)
+	c.steps(carersInHerts, c.accepted(carersInHerts, maya), erase)
+	c.on("2026-11-24")
+	again := c.refers(maya)
+	k := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(maya)})
+	if got, text := c.reports(carersInHerts, k, rights.Ask{For: rights.ForDPL}); len(got.Entries) != 1 || !strings.Contains(text, string(again)) {
+		t.Errorf("it reports %s", text)
+	}
+	k = c.opens(carersInHerts, rights.Opening{Type: rights.Rectification, Identifiers: known(maya)})
+	c.steps(carersInHerts, k, rights.StepIn{Step: "accepted", Items: []string{"carer.name.family"}})
+	told := c.noticesTo(ageUKHerts)
+	if last := told[len(told)-1]; last.Act != "rectify" || !slices.Equal(last.Transfers, []transfer.TransferID{again}) {
+		t.Errorf("Age UK is told to %s %v, and has %s alone", last.Act, last.Transfers, again)
+	}
+}
+
+// Between the acceptance of an erasure and the erasure something else goes: whoever got it is told, because afterwards nobody finds them. Who was told
+// before is not told twice.
+func TestTheLastToReceiveIsToldOfTheErasure(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.refers(maya)
+	k := c.accepted(carersInHerts, maya)
+	later := c.refers(maya)
+	k = c.steps(carersInHerts, k, erase)
+	told := c.noticesTo(ageUKHerts)
+	if len(told) != 2 || told[1].Act != "erase" || !slices.Equal(told[1].Transfers, []transfer.TransferID{later}) {
+		t.Fatalf("Age UK was given %s at last, and has %d notices, %s of %v", later, len(told), told[len(told)-1].Act, told[len(told)-1].Transfers)
+	}
+	c.steps(carersInHerts, k, rights.StepIn{Step: "answered"})
+	c.must(c.answers(ageUKHerts, told[0].ID, rights.Actioned, ""))
+	c.impossible(carersInHerts, k, rights.StepIn{Step: "closed"}, "has not answered "+told[1].ID)
+}
+
+// What waits is stopped by the erasure. Its recipient never gets it, and is not told that it was there: not of whom, and not to erase it.
+func TestWhatNeverWentIsNotErasedByItsRecipient(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	went := c.refers(maya)
+	waits := c.sends(carersInHerts, c.message(maya), transfer.Queued)
+	c.steps(carersInHerts, c.accepted(carersInHerts, maya), erase)
+	if got := c.state(waits); got != transfer.Stopped {
+		t.Errorf("what waited is %s", got)
+	}
+	for _, n := range c.noticesTo(ageUKHerts) {
+		if !slices.Equal(n.Transfers, []transfer.TransferID{went}) {
+			t.Errorf("Age UK, which was given %s alone, is told to erase %v", went, n.Transfers)
+		}
+	}
+}
+
+func TestAnErasureOfOneItemErasesNobody(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.settles(maya)
+	waits := c.sends(carersInHerts, c.message(maya), transfer.Queued)
+	for _, o := range []rights.Opening{{Items: []string{"carer.email"}}, {Role: transfer.Carer}, {}} {
+		o.Type, o.Identifiers = rights.Erasure, known(maya)
+		in := rights.StepIn{Step: "accepted"}
+		if o.Items == nil && o.Role == "" { // what is to go is named when it is accepted
+			in.Items = []string{"carer.email"}
+		}
+		k := c.steps(carersInHerts, c.opens(carersInHerts, o), in)
+		c.impossible(carersInHerts, k, erase, "cannot be erased in part")
+		k = c.steps(carersInHerts, k, rights.StepIn{Step: "answered"})
+		for _, id := range k.Told {
+			c.must(c.answers(ageUKHerts, id, rights.Actioned, ""))
+		}
+		c.steps(carersInHerts, k, rights.StepIn{Step: "closed"})
+	}
+	if len(c.knows(maya)) != 1 || c.state(waits) != transfer.Queued {
+		t.Errorf("the person is known %d times, and what waits is %s", len(c.knows(maya)), c.state(waits))
+	}
+}
+
+// Maya said no at Age UK, and has it erase what it knows. Her no still stops what others send.
+func TestANoOutlivesWhoWroteItDown(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.refers(maya)
+	early := c.message(maya)
+	c.says(ageUKHerts, maya, consent.Withdrawn)
+	c.sends(carersInHerts, early, transfer.Refused)
+	c.steps(ageUKHerts, c.accepted(ageUKHerts, maya), erase)
+	c.sends(carersInHerts, c.message(maya), transfer.Refused)
+}
+
+func TestAHoldOnSomebodyUnknownIsNoHoldOnEverything(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.refers(maya)
+	for _, p := range []transfer.PartnerID{operator, carersInHerts} {
+		_, err := c.tries(p, rights.Opening{Type: rights.LegalHold, Grounds: []string{"police"}, Identifiers: known(c.somebody())})
+		c.invalid(err, "/identifiers")
+	}
+	c.steps(carersInHerts, c.accepted(carersInHerts, maya), erase)
+	if len(c.knows(maya)) != 0 {
+		t.Errorf("something keeps somebody whom nobody holds")
+	}
+}
+
+// That somebody looked is no dealing with the person: their time runs on.
+func TestALookKeepsNobody(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.settles(maya)
+	c.on("2033-06-01")
+	c.finds(operator, maya)
+	c.on("2034-04-02")
+	got, err := c.rights.Retain(context.Background())
+	c.must(err)
+	if len(c.knows(maya)) != 0 || got.Destroyed["person"] == 0 {
+		t.Errorf("retention came to %+v", got)
 	}
 }

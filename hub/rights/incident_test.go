@@ -426,3 +426,68 @@ func TestAnIncidentThatIsNoneIsNotTaken(t *testing.T) {
 	c.impossible(carersInHerts, k, rights.StepIn{Step: "recall", Grounds: []string{"precaution"}}, "nothing is said of what")
 	c.impossible(carersInHerts, k, rights.StepIn{Step: "stopped", Details: details(t, map[string]any{"stop": []string{"x"}})}, "no step")
 }
+
+// The hub stopped in the midst of two recalls, and of one the register knows the words no more. The other is carried out.
+func TestAnIncidentThatCannotGoOnKeepsNoOther(t *testing.T) {
+	c := newCounty(t)
+	ctx := context.Background()
+	id := c.refers(c.somebody())
+	scope := details(t, rights.Scope{Recipient: ageUKHerts})
+	var both [2]*rights.Case
+	for i := range both {
+		both[i] = c.opens(carersInHerts, rights.Opening{Type: rights.Incident, Grounds: []string{"suspected"}, Scope: scope})
+		rows, err := c.store.Cases(ctx, store.CaseQuery{Reference: both[i].Reference, Limit: 1})
+		c.must(err)
+		rows[0].State, rows[0].Version = string(rights.Recalling), rows[0].Version+1
+		if i == 0 {
+			rows[0].Body = []byte(strings.Replace(string(rows[0].Body), `"scope":{`, `"scope":{"purpose":"was-declared-once",`, 1))
+		}
+		c.must(c.store.InTx(ctx, func(tx store.Tx) error { return tx.UpdateCases(ctx, rows) }))
+	}
+	if err := c.rights.Sweep(ctx); err == nil || !strings.Contains(err.Error(), both[0].Reference) {
+		t.Errorf("of the one that cannot go on the hub says %v", err)
+	}
+	if good := c.shows(carersInHerts, both[1].Reference); good.State != rights.Open || c.state(id) != transfer.Stopped {
+		t.Errorf("the other is %s, and what it recalls %s", good.State, c.state(id))
+	}
+}
+
+// What is in something before it goes is between its sender and the hub. Nobody finds it out by measuring item by item.
+func TestARecipientDoesNotMeasureWhatItHasNotReceived(t *testing.T) {
+	c := newCounty(t)
+	held := c.sends(pohwer, c.message(c.somebody(), without("consents")), transfer.Held)
+	waits := c.sends(carersInHerts, c.message(c.somebody()), transfer.Queued)
+	ask := func(p transfer.PartnerID, id transfer.TransferID, items ...string) rights.Waiting {
+		return c.measures(p, rights.Scope{Transfers: []transfer.TransferID{id}, Items: items}).Waiting
+	}
+	if got := ask(pohwer, held, "carer.name.family"); got.Held != 1 {
+		t.Fatalf("its sender measures %+v", got)
+	}
+	if got := ask(ageUKHerts, held); got != (rights.Waiting{}) {
+		t.Errorf("its recipient measures %+v of what is held", got)
+	}
+	for _, id := range []transfer.TransferID{held, waits} {
+		if there, absent := ask(ageUKHerts, id, "carer.name.family"), ask(ageUKHerts, id, "cared_for.alleged_perpetrator"); there != absent {
+			t.Errorf("of what is in it its recipient measures %+v, of what is not %+v", there, absent)
+		}
+	}
+	if got := ask(ageUKHerts, waits); got.Queued != 1 {
+		t.Errorf("of what waits for it Age UK measures %+v", got)
+	}
+}
+
+// A recipient stops what was sent to it. It was to help somebody, and its sender has to know that it did not arrive.
+func TestASenderIsToldWhatItsRecipientHasStopped(t *testing.T) {
+	c := newCounty(t)
+	id := c.sends(carersInHerts, c.message(c.somebody()), transfer.Queued)
+	held := c.sends(pohwer, c.message(c.somebody(), without("consents")), transfer.Held)
+	k := c.opens(ageUKHerts, rights.Opening{Type: rights.Incident, Grounds: []string{"suspected"}, Scope: details(t, rights.Scope{Recipient: ageUKHerts})})
+	c.steps(ageUKHerts, k, rights.StepIn{Step: "recall", Grounds: []string{"precaution"}})
+	told := c.noticesTo(carersInHerts)
+	if c.state(id) != transfer.Stopped || len(told) != 1 || told[0].Act != "recall" || !slices.Equal(told[0].Transfers, []transfer.TransferID{id}) {
+		t.Errorf("it is %s, and its sender is told %+v", c.state(id), told)
+	}
+	if got, told := c.state(held), c.noticesTo(pohwer); got != transfer.Held || len(told) != 0 {
+		t.Errorf("what is held, of which the recipient knows nothing, is %s, and its sender is told %+v", got, told)
+	}
+}

@@ -278,7 +278,7 @@ func (c *county) tells(p transfer.PartnerID, nhs string, d exchange.Disclosed, i
 	c.Helper()
 	d.MessageID, d.Person, d.How, d.Made = c.messageID(), "dpl-1", "telephone", c.clock()
 	d.Purpose = orElse(d.Purpose, "referral.service")
-	d.Basis = ledger.Basis{Article6: "d"}
+	d.Basis = orElse(d.Basis, ledger.Basis{Article6: "d"})
 	d.People = []exchange.DisclosedAbout{{Role: transfer.Carer, Identifiers: known(nhs), Items: items}}
 	_, err := c.EnterDisclosure(context.Background(), by(p), &d, []byte(d.MessageID))
 	c.must(err)

@@ -190,7 +190,9 @@ func (w *work) tell(act string, of []disclosure, respond dates.Date) {
 		for _, d := range byOffice[office] {
 			t.Items = union(t.Items, d.items)
 			if d.outside != nil {
-				t.Made = union(t.Made, []string{d.outside.Made})
+				t.Made, t.Outside = union(t.Made, []string{d.outside.Made}), append(t.Outside, *d.outside)
+			} else {
+				t.Transfers = append(t.Transfers, d.transfer)
 			}
 		}
 		w.k.Tasks = append(w.k.Tasks, t)

@@ -393,6 +393,9 @@ func (w *work) open(t Type, grounds []string, scope any) (*Case, error) {
 			Grounds: grounds, Scope: text, Of: w.k.Reference,
 		},
 	}
+	if w.on.Before(dates.On(w.At())) { // whoever enters it later was aware of it all the same: the earliest instant of that day is the safe one
+		other.k.Aware = w.on.Start()
+	}
 	if f := w.rights.procedures[t].opened; f != nil {
 		if err := f(other); err != nil {
 			return nil, err

@@ -126,7 +126,7 @@ func (n *Notice) source() string {
 type informed map[string]bool
 
 func (i informed) has(t *target) bool {
-	return i["task "+cmp.Or(t.Office, string(t.To))] || i[t.key()]
+	return i[t.key()]
 }
 
 func (t *target) key() string {
@@ -138,21 +138,23 @@ func (t *target) key() string {
 
 func alreadyTold(act string, notices []Notice, tasks []Task) informed {
 	out := informed{}
-	for i := range notices {
-		n := &notices[i]
-		if n.Act != act {
-			continue
+	add := func(to transfer.PartnerID, transfers []transfer.TransferID, outside []Outside) {
+		for _, id := range transfers {
+			out[(&target{To: to, Transfer: id}).key()] = true
 		}
-		for _, id := range n.Transfers {
-			out[(&target{To: n.Recipient, Transfer: id}).key()] = true
+		for i := range outside {
+			out[(&target{To: to, Outside: &outside[i]}).key()] = true
 		}
-		for j := range n.Outside {
-			out[(&target{To: n.Recipient, Outside: &n.Outside[j]}).key()] = true
+	}
+	for _, n := range notices {
+		if n.Act == act {
+			add(n.Recipient, n.Transfers, n.Outside)
 		}
 	}
 	for _, t := range tasks {
-		if t.Act == act && !t.Done {
-			out["task "+t.Office] = true
+		if t.Act == act {
+			add(transfer.PartnerID(t.Office), t.Transfers, t.Outside) // a partner that takes no notices
+			add("", nil, t.Outside)                                   // somebody outside the hub
 		}
 	}
 	return out

@@ -51,7 +51,7 @@ func (w *work) stopHeld(items []string) {
 			}
 			for _, s := range e.Leaf.Subjects {
 				if s.Commitment == commitment {
-					holds[e.Leaf.Transfer] = meet(slices.Concat(s.Items, s.Stripped), items)
+					holds[e.Leaf.Transfer] = union(holds[e.Leaf.Transfer], meet(slices.Concat(s.Items, s.Stripped), items))
 				}
 			}
 		}

@@ -3,9 +3,12 @@ package rights_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"referralhub/contracts"
 	"referralhub/hub/consent"
 	"referralhub/hub/exchange"
 	"referralhub/hub/ledger"
@@ -126,7 +129,16 @@ func TestARecipientDoesNotTellWhatItsSenderDidNot(t *testing.T) {
 		got, _ := c.reports(p, k, rights.Ask{For: rights.ForDPL})
 		want := map[transfer.PartnerID]string{carersInHerts: "not-informed-safety", ageUKHerts: "sender-restricted"}[p]
 		if len(got.Entries) != 1 || got.Entries[0].NotTold != want {
-			t.Errorf("%s shows its Data Protection Lead %+v", p, got.Entries)
+			t.Fatalf("%s shows its Data Protection Lead %+v", p, got.Entries)
+		}
+		_, err := c.triesTo(p, k, rights.StepIn{Step: "reveal", Grounds: []string{"person-knows"}, Entries: []rights.Place{got.Entries[0].Log}})
+		if p == carersInHerts {
+			c.must(err) // it knows why, and whether the reason is over
+			continue
+		}
+		c.invalid(err, "/entries")
+		if got, _ := c.reports(p, k, rights.Ask{For: rights.ForPerson}); len(got.Entries) != 0 {
+			t.Errorf("%s tells the person what its sender keeps from them: %+v", p, got.Entries)
 		}
 	}
 }
@@ -214,6 +226,68 @@ func TestAReportOfNothing(t *testing.T) {
 		k := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(nhs)})
 		if got, _ := c.reports(carersInHerts, k, rights.Ask{For: rights.ForPerson}); len(got.Entries) != 0 {
 			t.Errorf("it lists %+v", got.Entries)
+		}
+	}
+}
+
+// Before somebody has shown who they are, and when they could not, there is nothing for them to read.
+func TestNoReportIsMadeForSomebodyWhoMayBeAnybody(t *testing.T) {
+	c := newCounty(t)
+	dina := c.somebody()
+	c.refers(dina)
+	ask := rights.Ask{For: rights.ForPerson, Form: "text"}
+	open := func() *rights.Case {
+		return c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(dina), Identity: "to-confirm"})
+	}
+	unknown, refused := open(), c.steps(carersInHerts, open(), rights.StepIn{Step: "refused", Grounds: []string{"identity-not-confirmed"}})
+	for _, k := range []*rights.Case{unknown, refused} {
+		var not *rights.Impossible
+		if _, err := c.rights.Report(context.Background(), by(carersInHerts), k.Reference, ask); !errors.As(err, &not) {
+			t.Errorf("in state %s the report gives %v", k.State, err)
+		}
+		if got, _ := c.reports(carersInHerts, k, rights.Ask{For: rights.ForDPL}); len(got.Entries) != 1 {
+			t.Errorf("in state %s the Data Protection Lead sees %+v", k.State, got.Entries)
+		}
+	}
+	c.steps(carersInHerts, unknown, rights.StepIn{Step: "identity-confirmed"})
+	if _, text := c.reports(carersInHerts, unknown, ask); !strings.Contains(text, "Age UK Hertfordshire") {
+		t.Errorf("the letter is\n%s", text)
+	}
+}
+
+// A letter lies open at home. It does not say what others think of the danger there, and it does say whether the referral arrived.
+func TestALetterSaysNothingOfDanger(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.settles(maya)
+	k := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(maya)})
+	contract, _ := contracts.For("referral/1")
+	danger := func(r *reported) (out []string) {
+		for _, name := range r.Entries[0].Items {
+			if i, _ := contract.Lookup(name); slices.Contains([]contracts.Category{"risk", "safeguarding", "offence"}, i.Category) || i.Offence {
+				out = append(out, i.Title)
+			}
+		}
+		return out
+	}
+	lead, _ := c.reports(carersInHerts, k, rights.Ask{For: rights.ForDPL})
+	titles := danger(lead)
+	if !slices.Contains(titles, "Safe to contact") || !slices.Contains(titles, "May leave a message") {
+		t.Fatalf("the Data Protection Lead sees of danger %q", titles)
+	}
+	person, _ := c.reports(carersInHerts, k, rights.Ask{For: rights.ForPerson})
+	if got := danger(person); len(got) > 0 || len(person.Entries[0].Items) == 0 {
+		t.Errorf("the person's program is told of %q", got)
+	}
+	for _, form := range []string{"text", "html"} {
+		_, letter := c.reports(carersInHerts, k, rights.Ask{For: rights.ForPerson, Form: form})
+		for _, title := range titles {
+			if strings.Contains(strings.ToLower(letter), strings.ToLower(title)) {
+				t.Errorf("the letter as %s says %q", form, title)
+			}
+		}
+		if !strings.Contains(letter, "It arrived, and they took it on.") {
+			t.Errorf("the letter as %s does not say that it arrived:\n%s", form, letter)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"referralhub/contracts"
 	"referralhub/hub/consent"
 	"referralhub/hub/dates"
 	"referralhub/hub/exchange"
@@ -499,4 +500,128 @@ func TestAStepIsWholeOrNotThere(t *testing.T) {
 			c.audited()
 		}
 	}
+}
+
+// Nothing is kept that no step reads, and no names but those of the contract: the log is for ever, and a misspelt name tells nobody.
+func TestNothingIsKeptThatNobodyReads(t *testing.T) {
+	c := newCounty(t)
+	maya := c.somebody()
+	c.refers(maya)
+	_, err := c.tries(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(maya), Stage: "john-smith-" + maya})
+	c.invalid(err, "/stage")
+	wrong := c.opens(carersInHerts, rights.Opening{Type: rights.Rectification, Identifiers: known(maya)})
+	asks := c.opens(carersInHerts, rights.Opening{Type: rights.Access, Identifiers: known(maya)})
+	before := len(c.leaves())
+	for _, step := range []struct {
+		k       *rights.Case
+		in      rights.StepIn
+		pointer string
+	}{
+		{wrong, rights.StepIn{Step: "accepted", Items: []string{"john_smith.n" + maya}}, "/items/0"},
+		{wrong, rights.StepIn{Step: "accepted", Items: []string{"carer.name.family", "carer.adress"}}, "/items/1"},
+		{asks, rights.StepIn{Step: "answered", Items: []string{"carer.name.family"}}, "/items"},
+		{asks, rights.StepIn{Step: "answered", Entries: []rights.Place{{Origin: "John Smith, 1 High Street"}}}, "/entries"},
+		{asks, rights.StepIn{Step: "answered", Notice: "John Smith"}, "/notice"},
+		{asks, rights.StepIn{Step: "answered", Task: "John Smith"}, "/task"},
+	} {
+		_, err := c.triesTo(carersInHerts, step.k, step.in)
+		c.invalid(err, step.pointer)
+	}
+	if after := len(c.leaves()); after != before {
+		t.Errorf("what was refused wrote %d leaves", after-before)
+	}
+}
+
+// A withdrawal counts, however it comes in.
+func TestAWithdrawalInAMessageIsOne(t *testing.T) {
+	c := newCounty(t)
+	xena := c.somebody()
+	went := c.refers(xena)
+	waits := c.sends(carersInHerts, c.message(xena), transfer.Queued)
+	c.sends(carersInHerts, c.message(xena, func(m map[string]any) { m["consents"].([]any)[0].(map[string]any)["state"] = "withdrawn" }), transfer.Refused)
+	c.must(c.rights.Sweep(context.Background()))
+	if told := c.noticesTo(ageUKHerts); len(told) != 1 || told[0].Act != "withdrawn" || !slices.Equal(told[0].Transfers, []transfer.TransferID{went}) {
+		t.Errorf("Age UK is told %+v", told)
+	}
+	if got := c.state(waits); got != transfer.Stopped {
+		t.Errorf("what waited is %s", got)
+	}
+}
+
+// Who takes back the consent to give their telephone numbers leaves the rest as it was, in the hub and beside it.
+func TestAWithdrawalOfOneCategoryTellsOfThatAlone(t *testing.T) {
+	c := newCounty(t)
+	xena := c.somebody()
+	c.refers(xena)
+	c.tells(carersInHerts, xena, exchange.Disclosed{To: council, Basis: ledger.Basis{Article6: "a"}}, "carer.phones", "carer.name.family")
+	c.tells(carersInHerts, xena, exchange.Disclosed{To: pohwer}, "carer.phones") // a life was in danger
+	_, err := c.RecordConsent(context.Background(), by(carersInHerts), c.messageID(), known(xena), consent.Event{
+		State: consent.Withdrawn, Purpose: "referral.service", Categories: []contracts.Category{"contact"}, Explicit: true, Method: "verbal",
+		Authority: "self", At: c.clock(),
+	})
+	c.must(err)
+	c.must(c.rights.Sweep(context.Background()))
+	for who, want := range map[transfer.PartnerID][]string{ageUKHerts: {"carer.email", "carer.phones"}, council: {"carer.phones"}, pohwer: nil} {
+		var items []string
+		for _, n := range c.noticesTo(who) {
+			items = append(items, n.Items...)
+		}
+		if !slices.Equal(items, want) {
+			t.Errorf("%s is told that %v is withdrawn, want %v", who, items, want)
+		}
+	}
+}
+
+func TestARefusedOpeningMakesNobodyKnown(t *testing.T) {
+	c := newCounty(t)
+	una := c.somebody()
+	_, err := c.tries(carersInHerts, rights.Opening{Type: rights.Objection, Identifiers: known(una), Grounds: []string{"marketing"}})
+	c.invalid(err, "/scope/purpose")
+	if len(c.knows(una)) > 0 || len(c.leaves()) > 0 {
+		t.Errorf("the hub knows them %d times, in %d leaves", len(c.knows(una)), len(c.leaves()))
+	}
+}
+
+// Whoever calls in somebody's name does not stop their help.
+func TestAnObjectionCountsOnceItsPersonHasShownWhoTheyAre(t *testing.T) {
+	c := newCounty(t)
+	una, vic := c.somebody(), c.somebody()
+	object := func(nhs string) *rights.Case {
+		return c.opens(carersInHerts, rights.Opening{Type: rights.Objection, Identifiers: known(nhs), Identity: "to-confirm", Grounds: []string{"public-task"}})
+	}
+	stays := c.sends(carersInHerts, c.message(una), transfer.Queued)
+	c.steps(carersInHerts, object(una), rights.StepIn{Step: "refused", Grounds: []string{"identity-not-confirmed"}})
+	c.collects(ageUKHerts, stays)
+	c.sends(carersInHerts, c.message(una), transfer.Queued)
+
+	goes := c.sends(carersInHerts, c.message(vic), transfer.Queued)
+	c.steps(carersInHerts, object(vic), rights.StepIn{Step: "identity-confirmed"})
+	if got := c.state(goes); got == transfer.Queued {
+		t.Errorf("the objection was confirmed, and what waits is %s", got)
+	}
+}
+
+// PoHWER holds two messages about Sam, one with a wrong number. That one is stopped, and sending it again is somebody's work; the other waits on.
+func TestWhatIsHeldWithSomethingWrongIsSentAgain(t *testing.T) {
+	c := newCounty(t)
+	sam := c.somebody()
+	wrong := c.sends(pohwer, c.message(sam, without("consents")), transfer.Held)
+	right := c.sends(pohwer, c.message(sam, without("consents"), func(m map[string]any) { delete(m["carer"].(map[string]any), "phones") }), transfer.Held)
+	others := c.sends(carersInHerts, c.message(sam, without("consents")), transfer.Held)
+	k := c.opens(pohwer, rights.Opening{Type: rights.Rectification, Identifiers: known(sam)})
+	k = c.steps(pohwer, k, rights.StepIn{Step: "accepted", Items: []string{"carer.phones"}})
+	if a, b, o := c.state(wrong), c.state(right), c.state(others); a != transfer.Stopped || b != transfer.Held || o != transfer.Held {
+		t.Errorf("what holds the wrong number is %s, what holds none %s, what another sent %s", a, b, o)
+	}
+	if len(k.Tasks) != 1 || k.Tasks[0].Act != "send-again" || !strings.Contains(k.Tasks[0].Office, string(wrong)) || !slices.Equal(k.Tasks[0].Items, []string{"carer.phones"}) {
+		t.Fatalf("tasks are %+v", k.Tasks)
+	}
+	if told := c.noticesTo(ageUKHerts); len(told) != 0 {
+		t.Errorf("Age UK, which was given nothing, is told %+v", told)
+	}
+	k = c.steps(pohwer, k, rights.StepIn{Step: "answered"})
+	c.impossible(pohwer, k, rights.StepIn{Step: "closed"}, "to send "+string(wrong)+" again")
+	c.steps(pohwer, k, rights.StepIn{Step: "told-outside", Task: k.Tasks[0].ID})
+	c.steps(pohwer, k, rights.StepIn{Step: "closed"})
+	c.audited()
 }
