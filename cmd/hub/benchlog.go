@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -260,6 +262,9 @@ func (b *benchLogCmd) ask(e *env, cfg server.Config, w *workload, f *logFigures)
 
 // verify audits the log as `hub verify` does.
 func (b *benchLogCmd) verify(e *env, cfg server.Config, _ *workload, f *logFigures) error {
+	// It is a program of its own, with an ordinary collector.
+	debug.SetGCPercent(100)
+	debug.SetMemoryLimit(math.MaxInt64)
 	return withStore(e.ctx, cfg, func(st store.Store) error {
 		start := time.Now()
 		report, err := server.Verify(e.ctx, cfg, st)
