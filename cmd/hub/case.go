@@ -262,7 +262,11 @@ func (e *env) tellCase(r *rights.Rights, by exchange.Principal, k *rights.Case) 
 		fmt.Fprintf(e.stdout, "  %s  %s, to %s, %s\n", n.ID, n.Act, n.Recipient, strings.TrimSpace(string(n.State)+" "+n.Reason))
 	}
 	for _, t := range k.Tasks {
-		if !t.Done {
+		switch {
+		case t.Done:
+		case t.Act == "send-again":
+			fmt.Fprintf(e.stdout, "  %s: %s sends again what was stopped, with what is right\n", t.ID, t.Office)
+		default:
 			fmt.Fprintf(e.stdout, "  %s: tell %s to %s what it was told on %s\n", t.ID, t.Office, t.Act, strings.Join(t.Made, ", "))
 		}
 	}

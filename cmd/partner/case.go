@@ -204,7 +204,11 @@ func (s *session) tellCase(k *client.Case) {
 		s.tellNotice(&n, false)
 	}
 	for _, t := range k.Tasks {
-		if !t.Done {
+		switch {
+		case t.Done:
+		case t.Act == "send-again":
+			s.say("  %s: %s sends again what was stopped, with what is right", t.ID, t.Office)
+		default:
 			s.say("  %s: tell %s to %s what it was told on %s", t.ID, t.Office, t.Act, strings.Join(t.Made, ", "))
 		}
 	}

@@ -129,7 +129,8 @@ func (d *Deadline) Instant() time.Time {
 	return at
 }
 
-// Task is a recipient whom a person has to tell: an office outside the hub, or a partner without a system that takes notices.
+// Task is what a person has to do because the hub cannot: tell a recipient (an office outside the hub, or a partner without a system that takes
+// notices), or send again what was stopped.
 type Task struct {
 	ID        string                `json:"id"` // "task-1"
 	Office    string                `json:"office"`

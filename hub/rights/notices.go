@@ -186,7 +186,7 @@ func (w *work) tell(act string, of []disclosure, respond dates.Date) {
 		}
 	}
 	for _, office := range sorted(byOffice) {
-		t := Task{ID: fmt.Sprintf("task-%d", len(w.k.Tasks)+1), Office: office, Act: act}
+		t := Task{ID: fmt.Sprintf("task-%d", len(w.k.Tasks)+1), Office: office, Act: act, Made: []string{}}
 		for _, d := range byOffice[office] {
 			t.Items = union(t.Items, d.items)
 			if d.outside != nil {
@@ -283,6 +283,9 @@ func (w *work) waits() error {
 		}
 	}
 	for _, t := range w.k.Tasks {
+		if !t.Done && t.Act == sendAgain {
+			return w.refuse("transfer %s was stopped with what is wrong in it, and has to be sent again: take the step %s for %s once that is done", words(t.Transfers), toldOutside, t.ID)
+		}
 		if !t.Done {
 			return w.refuse("%s has not been told: take the step %s for %s", t.Office, toldOutside, t.ID)
 		}

@@ -39,6 +39,9 @@ func tellItems(act string) func(w *work) error {
 	}
 }
 
+// sendAgain is the act of a task: what was stopped has to be sent again, with what is right.
+const sendAgain = "send-again"
+
 // stopHeld ends what is held about the person and holds what is wrong: its recipient may not be told that it is there, and it would go with it. Each is
 // a task, because somebody has to send it again.
 func (w *work) stopHeld(items []string) {
@@ -61,7 +64,8 @@ func (w *work) stopHeld(items []string) {
 				continue
 			}
 			w.k.Tasks = append(w.k.Tasks, Task{
-				ID: fmt.Sprintf("task-%d", len(w.k.Tasks)+1), Office: string(t.Sender) + ", to send " + string(t.ID) + " again", Act: "send-again", Items: wrong,
+				ID: fmt.Sprintf("task-%d", len(w.k.Tasks)+1), Office: string(t.Sender), Act: sendAgain, Items: wrong, Made: []string{},
+				Transfers: []transfer.TransferID{t.ID},
 			})
 		}
 	}

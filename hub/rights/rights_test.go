@@ -613,14 +613,14 @@ func TestWhatIsHeldWithSomethingWrongIsSentAgain(t *testing.T) {
 	if a, b, o := c.state(wrong), c.state(right), c.state(others); a != transfer.Stopped || b != transfer.Held || o != transfer.Held {
 		t.Errorf("what holds the wrong number is %s, what holds none %s, what another sent %s", a, b, o)
 	}
-	if len(k.Tasks) != 1 || k.Tasks[0].Act != "send-again" || !strings.Contains(k.Tasks[0].Office, string(wrong)) || !slices.Equal(k.Tasks[0].Items, []string{"carer.phones"}) {
+	if len(k.Tasks) != 1 || k.Tasks[0].Act != "send-again" || !slices.Equal(k.Tasks[0].Transfers, []transfer.TransferID{wrong}) || !slices.Equal(k.Tasks[0].Items, []string{"carer.phones"}) {
 		t.Fatalf("tasks are %+v", k.Tasks)
 	}
 	if told := c.noticesTo(ageUKHerts); len(told) != 0 {
 		t.Errorf("Age UK, which was given nothing, is told %+v", told)
 	}
 	k = c.steps(pohwer, k, rights.StepIn{Step: "answered"})
-	c.impossible(pohwer, k, rights.StepIn{Step: "closed"}, "to send "+string(wrong)+" again")
+	c.impossible(pohwer, k, rights.StepIn{Step: "closed"}, string(wrong)+" was stopped with what is wrong in it")
 	c.steps(pohwer, k, rights.StepIn{Step: "told-outside", Task: k.Tasks[0].ID})
 	c.steps(pohwer, k, rights.StepIn{Step: "closed"})
 	c.audited()
