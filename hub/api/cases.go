@@ -81,11 +81,7 @@ func (s *server) showCase(r *http.Request, by auth.Principal, k *rights.Case, re
 	if err != nil {
 		return answer{}, err
 	}
-	status := http.StatusCreated
-	if repeat {
-		status = http.StatusOK
-	}
-	return answer{status: status, body: caseJSON{k, listOf(s.Rights.Possible(k)), listOf(notices)}}, nil
+	return answer{status: entered(repeat), body: caseJSON{k, listOf(s.Rights.Possible(k)), listOf(notices)}}, nil
 }
 
 // listOf is a list that is written as one, also when there is nothing in it.

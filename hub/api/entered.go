@@ -39,11 +39,11 @@ func (s *server) disclosed(r *http.Request, by auth.Principal) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: entered(done), body: map[string]any{"log": logRef{Origin: done.Origin, Index: done.Leaf}}}, nil
+	return answer{status: entered(done.Repeat), body: map[string]any{"log": logRef{Origin: done.Origin, Index: done.Leaf}}}, nil
 }
 
-func entered(e exchange.Entered) int {
-	if e.Repeat {
+func entered(repeat bool) int {
+	if repeat {
 		return http.StatusOK
 	}
 	return http.StatusCreated
@@ -98,27 +98,13 @@ func (s *server) readDisclosure(body []byte) (*exchange.Disclosed, error) {
 			faults = append(faults, checkIdentifier(at+"/identifiers/"+strconv.Itoa(j), about.Identifiers[j])...)
 		}
 		faults = append(faults, named(map[string]string{"/message_id": string(in.MessageID), "/office": in.Office, "/basis/law": in.Basis.Law}, about.Identifiers)...)
-		faults = append(faults, unknownItems(at+"/items", p.Items)...)
+		faults = append(faults, contracts.UnknownItems(at+"/items", p.Items)...)
 		out.People = append(out.People, about)
 	}
 	if len(faults) > 0 {
 		return nil, &contracts.InvalidError{Faults: faults}
 	}
 	return out, nil
-}
-
-// unknownItems finds names that no item of a referral has.
-func unknownItems(under string, names []string) []contracts.Fault {
-	contract, _ := contracts.For("referral/1") // it is there: the hub would not have started
-	var faults []contracts.Fault
-	for i, name := range names {
-		if _, known := contract.Lookup(name); !known {
-			faults = append(faults, contracts.Fault{
-				Pointer: under + "/" + strconv.Itoa(i), Rule: "unknown-item", Detail: "this names no item of the referral contract", Remedy: "take the names from /referral.v1.schema.json",
-			})
-		}
-	}
-	return faults
 }
 
 // title is how people's names begin where only an office belongs.
@@ -158,7 +144,7 @@ func (s *server) enterRequest(r *http.Request, by auth.Principal) (answer, error
 	faults := plain(map[string]string{
 		"/organisation": in.Organisation, "/office": in.Office, "/basis/law": in.Basis.Law, "/message_id": string(in.MessageID),
 	})
-	faults = append(faults, unknownItems("/items", in.Items)...)
+	faults = append(faults, contracts.UnknownItems("/items", in.Items)...)
 	if in.Received > s.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly) {
 		faults = append(faults, future("/received"))
 	}
@@ -169,7 +155,7 @@ func (s *server) enterRequest(r *http.Request, by auth.Principal) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: entered(done), body: map[string]any{
+	return answer{status: entered(done.Repeat), body: map[string]any{
 		"reference": request.Reference, "log": logRef{Origin: done.Origin, Index: done.Leaf},
 	}}, nil
 }
@@ -244,7 +230,7 @@ func (s *server) decideRequest(r *http.Request, by auth.Principal) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: entered(exchange.Entered{Repeat: repeat}), body: request}, nil
+	return answer{status: entered(repeat), body: request}, nil
 }
 
 // claimable checks what a message that claims an exception or answers a demand needs besides: the scope, and where the demand names a request

@@ -82,9 +82,5 @@ func (s *server) answerNotice(r *http.Request, by auth.Principal) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	status := http.StatusCreated
-	if repeat {
-		status = http.StatusOK
-	}
-	return answer{status: status, body: n}, nil
+	return answer{status: entered(repeat), body: n}, nil
 }

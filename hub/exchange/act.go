@@ -266,19 +266,6 @@ func (x *Exchange) EventID(by transfer.PartnerID, message transfer.MessageID) st
 	return "c-" + hex.EncodeToString(id[:16])
 }
 
-// Find gives the people whom identifiers mean, which a partner gives.
-func (x *Exchange) Find(ctx context.Context, by transfer.PartnerID, ids []contracts.Identifier) ([]transfer.SubjectID, error) {
-	rows, err := x.cfg.Store.SubjectsByIdentifier(ctx, x.identifierHashes(by, ids))
-	if err != nil {
-		return nil, fmt.Errorf("read identifiers: %w", err)
-	}
-	out := make([]transfer.SubjectID, len(rows))
-	for i, r := range rows {
-		out[i] = r.Subject
-	}
-	return unique(out), nil
-}
-
 // Log writes a leaf that changes nothing else, such as that somebody looked, and gives its index.
 func (x *Exchange) Log(ctx context.Context, l *ledger.Leaf) (int64, error) {
 	op := &record{leaf: l}

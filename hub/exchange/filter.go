@@ -95,8 +95,10 @@ func (f *Filter) terms(x *agreement.Index) []term {
 		func(s *ledger.Shape) bool { return s.Purpose == f.Purpose }, "no agreement has this purpose")
 	add("service", string(f.Service), clauses(func(c *agreement.Flow) bool { return c.Service == f.Service }),
 		func(s *ledger.Shape) bool { return s.Service == f.Service }, "no agreement has this service")
-	add("item", f.Item, anyItem(func(i contracts.Item) bool { return within(i.Name, f.Item) }),
-		func(s *ledger.Shape) bool { return anyOf(s, func(name string) bool { return within(name, f.Item) }) }, "no contract has this item")
+	add("item", f.Item, contracts.AnyItem(func(i contracts.Item) bool { return contracts.Within(i.Name, f.Item) }),
+		func(s *ledger.Shape) bool {
+			return anyOf(s, func(name string) bool { return contracts.Within(name, f.Item) })
+		}, "no contract has this item")
 	named := f.named()
 	add("category", string(f.Category), len(named) > 0, func(s *ledger.Shape) bool { return anyOf(s, func(name string) bool { return named[name] }) },
 		"no item of a contract has this category")
@@ -142,17 +144,11 @@ func (f *Filter) during(at time.Time) bool {
 	return (f.From.IsZero() || !at.Before(f.From)) && (f.To.IsZero() || at.Before(f.To))
 }
 
-// within reports whether an item is the one that is named, or of the section that is.
-func within(item, named string) bool {
-	rest, ok := strings.CutPrefix(item, named)
-	return ok && (rest == "" || rest[0] == '.')
-}
-
 // named gives the items of the category.
 func (f *Filter) named() map[string]bool {
 	out := map[string]bool{}
 	if f.Category != "" {
-		anyItem(func(i contracts.Item) bool {
+		contracts.AnyItem(func(i contracts.Item) bool {
 			if i.Category == f.Category {
 				out[i.Name] = true
 			}
@@ -160,17 +156,6 @@ func (f *Filter) named() map[string]bool {
 		})
 	}
 	return out
-}
-
-// anyItem reports whether is holds for an item of any contract.
-func anyItem(is func(contracts.Item) bool) bool {
-	for _, t := range contracts.Types() {
-		c, ok := contracts.For(t)
-		if ok && slices.ContainsFunc(c.Items, is) {
-			return true
-		}
-	}
-	return false
 }
 
 // anyOf reports whether is holds for an item that went, or may go.

@@ -89,7 +89,6 @@ func erase(w *work) error {
 // tellTheLast tells those who were given something since the erasure was accepted: afterwards nobody could find them.
 func (w *work) tellTheLast() {
 	before := alreadyTold("erase", w.notices(), w.k.Tasks)
-	went := func(l *ledger.Leaf) bool { return l.Kind != ledger.KindDecision } // what waits is stopped, and its recipient never gets it
 	of := slices.DeleteFunc(w.disclosures(w.k.Items, went), func(d disclosure) bool {
 		return before.has(&target{To: d.to, Office: d.office, Transfer: d.transfer, Outside: d.outside})
 	})
@@ -183,7 +182,7 @@ var beside = []Type{LegalHold, Withdrawal, Flag}
 
 // openCases are the cases about a person that are not over and need the person.
 func (r *Rights) openCases(ctx context.Context, who transfer.SubjectID) ([]store.Case, error) {
-	rows, err := r.listed(ctx, store.CaseQuery{Subject: who})
+	rows, err := r.allCases(ctx, store.CaseQuery{Subject: who})
 	if err != nil {
 		return nil, err
 	}
@@ -196,9 +195,9 @@ func (r *Rights) openCases(ctx context.Context, who transfer.SubjectID) ([]store
 	return out, nil
 }
 
-// listed is a list of cases as they stand while an act is judged. Whoever opens a case about a person waits for the person, and so no such case
+// allCases is a list of cases as they stand while an act is judged. Whoever opens a case about a person waits for the person, and so no such case
 // can be on its way meanwhile.
-func (r *Rights) listed(ctx context.Context, q store.CaseQuery) ([]store.Case, error) {
+func (r *Rights) allCases(ctx context.Context, q store.CaseQuery) ([]store.Case, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	q.Limit = 1000

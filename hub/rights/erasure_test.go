@@ -28,10 +28,10 @@ func (c *county) bytesOf() [][]byte {
 	return raw
 }
 
-// knows is whom the hub means by a number, in the eyes of the operator.
-func (c *county) knows(nhs string) []transfer.SubjectID {
+// knows is whom the hub means by a number.
+func (c *county) knows(nhs string) []store.Identifier {
 	c.Helper()
-	found, err := c.Find(context.Background(), operator, known(nhs))
+	found, err := c.store.SubjectsByIdentifier(context.Background(), [][32]byte{c.sealer.IdentifierHash("nhs-number", "", nhs)})
 	c.must(err)
 	return found
 }

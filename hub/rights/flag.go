@@ -204,22 +204,24 @@ func (w *Watcher) learn(ctx context.Context, origin string, before int64) error 
 	if len(used) == 0 {
 		return nil
 	}
-	rows, err := s.Shapes(ctx)
-	if err != nil {
-		return fmt.Errorf("read shapes: %w", err)
-	}
 	times := make(map[int64]int64, len(used))
 	for _, u := range used {
 		times[u.Shape] = u.N
 	}
-	for _, r := range rows {
-		if n := times[r.ID]; n > 0 {
-			shape, err := ledger.ParseShape(r.Body)
-			if err != nil {
-				return fmt.Errorf("shape %d: %w", r.ID, err)
-			}
-			w.watch.Known(shape, n)
+	err = s.EachShape(ctx, func(id int64, body []byte) error {
+		n := times[id]
+		if n == 0 {
+			return nil
 		}
+		shape, err := ledger.ParseShape(body)
+		if err != nil {
+			return fmt.Errorf("shape %d: %w", id, err)
+		}
+		w.watch.Known(shape, n)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read shapes: %w", err)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func readsHeld(o *Opening, r *exchange.Reads) {
 
 // holdsOn are the legal holds in force that keep what the log says of a person.
 func (r *Rights) holdsOn(ctx context.Context, who transfer.SubjectID, history []exchange.Entry) ([]store.Case, error) {
-	rows, err := r.listed(ctx, store.CaseQuery{Type: string(LegalHold), State: string(Placed)})
+	rows, err := r.allCases(ctx, store.CaseQuery{Type: string(LegalHold), State: string(Placed)})
 	if err != nil {
 		return nil, err
 	}

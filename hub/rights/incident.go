@@ -265,10 +265,7 @@ func tellControllers(w *work) error {
 	if !w.operator() {
 		return w.refuse("only whoever runs the hub tells controllers: it works for them (Art 33(2))")
 	}
-	if err := needsScope(w); err != nil {
-		return err
-	}
-	return nil
+	return needsScope(w)
 }
 
 func needsScope(w *work) error {

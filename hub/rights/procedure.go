@@ -271,11 +271,8 @@ func decode(text json.RawMessage, into any) error {
 
 // knownItems refuses names that no item of a referral has: nobody could be told of them.
 func knownItems(names []string) error {
-	contract, _ := contracts.For("referral/1") // it is there: the hub would not have started
-	for i, name := range names {
-		if _, known := contract.Lookup(name); !known {
-			return invalid(fmt.Sprintf("/items/%d", i), "unknown-item", "this names no item of the referral contract", "take the names from /referral.v1.schema.json")
-		}
+	if faults := contracts.UnknownItems("/items", names); len(faults) > 0 {
+		return exchange.Answered(&contracts.InvalidError{Faults: faults})
 	}
 	return nil
 }

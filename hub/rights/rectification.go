@@ -26,18 +26,21 @@ func tellItems(act string) func(w *work) error {
 		if len(items) == 0 {
 			items = w.k.Items
 		}
-		of := w.disclosures(items)
+		var of []func(*ledger.Leaf) bool
 		switch act {
 		case "rectify":
 			w.stopHeld(items)
-		case "erase": // what waits is stopped when it is erased, and its recipient never gets it
-			of = w.disclosures(items, func(l *ledger.Leaf) bool { return l.Kind != ledger.KindDecision })
+		case "erase":
+			of = append(of, went)
 		}
-		w.tell(act, of, w.month())
+		w.tell(act, w.disclosures(items, of...), w.month())
 		w.count("recipients", len(w.told)+len(w.k.Tasks))
 		return nil
 	}
 }
+
+// went leaves out what waits: it is stopped when the person is erased, and its recipient never gets it.
+func went(l *ledger.Leaf) bool { return l.Kind != ledger.KindDecision }
 
 // sendAgain is the act of a task: what was stopped has to be sent again, with what is right.
 const sendAgain = "send-again"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/samber/lo"
 
 	"referralhub/hub/dates"
 	"referralhub/hub/exchange"
@@ -314,7 +315,7 @@ func (n *retaining) destroy(ctx context.Context, class string, cases, requests [
 	if err := n.begin(ctx); err != nil {
 		return err
 	}
-	return n.r.cfg.Exchange.Do(ctx, &destroying{n.out.Reference, class, n.today, slices.Clone(cases), requests})
+	return n.r.cfg.Exchange.Do(ctx, &destroying{n.out.Reference, class, n.today, cases, requests})
 }
 
 type destroying struct {
@@ -330,18 +331,18 @@ func (d *destroying) Reads(r *exchange.Reads) {
 }
 
 func (d *destroying) Judge(s *exchange.Session) error {
-	d.cases = slices.DeleteFunc(d.cases, func(reference string) bool { return s.Case(reference) == nil }) // another copy was faster
-	if len(d.cases)+len(d.requests) == 0 {
+	cases := lo.Filter(d.cases, func(reference string, _ int) bool { return s.Case(reference) != nil }) // another copy may have been faster
+	if len(cases)+len(d.requests) == 0 {
 		return nil
 	}
 	s.Leaf(&ledger.Leaf{
 		Kind: ledger.KindCase, Actor: ledger.Hub, Sender: hub.Partner,
 		Case: &ledger.Case{
 			Reference: d.reference, Type: string(Retention), Step: "destroyed", Grounds: []string{d.class}, On: d.today.String(),
-			Counts: []ledger.Count{{What: d.class, N: len(d.cases) + len(d.requests)}}, Items: slices.Concat(d.cases, d.requests),
+			Counts: []ledger.Count{{What: d.class, N: len(cases) + len(d.requests)}}, Items: slices.Concat(cases, d.requests),
 		},
 	}, "")
-	s.Delete(d.cases, d.requests)
+	s.Delete(cases, d.requests)
 	return nil
 }
 
@@ -379,15 +380,20 @@ func (r *Rights) past(ctx context.Context, class Class, before time.Time) (n int
 			after = idle[len(idle)-1]
 		}
 	case requestClass:
-		list, err := r.cfg.Exchange.Requests(ctx, hub, "", "", 1_000_000, true)
-		for _, q := range list {
-			if q.Decision != nil && q.Decision.Decided < dates.On(before).String() {
-				n++
+		for after := ""; ; {
+			list, err := r.cfg.Exchange.Requests(ctx, hub, "", after, 10*retainPage, true)
+			for _, q := range list {
+				if q.Decision != nil && q.Decision.Decided < dates.On(before).String() {
+					n++
+				}
 			}
+			if err != nil || len(list) < 10*retainPage {
+				return n, err
+			}
+			after = list[len(list)-1].Reference
 		}
-		return n, err
 	}
-	rows, err := r.cfg.Store.Cases(ctx, store.CaseQuery{ClosedBefore: before, Limit: 1_000_000})
+	rows, err := r.allCases(ctx, store.CaseQuery{ClosedBefore: before})
 	for i := range rows {
 		if (rows[i].Type == string(Complaint)) == (class.Class == complaintClass) {
 			n++

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,12 +62,12 @@ func (s *Scope) check() error {
 		return invalid("/scope", "size", "the lists are too long", fmt.Sprintf("name at most %d", maxScope))
 	}
 	for i, item := range s.Items {
-		if !knownItem(func(k *contracts.Item) bool { return within(k.Name, item) }) {
+		if !contracts.AnyItem(func(k contracts.Item) bool { return contracts.Within(k.Name, item) }) {
 			return invalid("/scope/items/"+strconv.Itoa(i), "unknown-item", "no contract has this item", "take the name from the contract of the message")
 		}
 	}
 	for i, c := range s.Categories {
-		if !knownItem(func(k *contracts.Item) bool { return k.Category == c }) {
+		if !contracts.AnyItem(func(k contracts.Item) bool { return k.Category == c }) {
 			return invalid("/scope/categories/"+strconv.Itoa(i), "enum", "no item of a contract has this category", "take the category from the contract of the message")
 		}
 	}
@@ -106,7 +105,7 @@ func (s *Scope) reach(everyone bool) *exchange.Reach {
 // wants reports whether an item is one of those that the scope is about.
 func (s *Scope) wants(item *contracts.Item) bool {
 	return len(s.Items)+len(s.Categories) == 0 || slices.Contains(s.Categories, item.Category) ||
-		slices.ContainsFunc(s.Items, func(named string) bool { return within(item.Name, named) })
+		slices.ContainsFunc(s.Items, func(named string) bool { return contracts.Within(item.Name, named) })
 }
 
 // words is the scope as the log has it.
@@ -538,14 +537,4 @@ func itemOf(name string) *contracts.Item {
 		return item
 	}
 	return &contracts.Item{Name: name}
-}
-
-func knownItem(is func(*contracts.Item) bool) bool {
-	return slices.ContainsFunc(slices.Collect(maps.Values(catalog())), is)
-}
-
-// within reports whether an item is the one that is named, or of the section that is.
-func within(item, named string) bool {
-	rest, ok := strings.CutPrefix(item, named)
-	return ok && (rest == "" || rest[0] == '.')
 }

@@ -22,27 +22,27 @@ type Log interface {
 	Origins(ctx context.Context) ([]string, error)
 	Log(ctx context.Context, origin string) ledger.Source
 	LeafBodies(ctx context.Context, refs []store.LeafRef) ([][]byte, error)
-	Shapes(ctx context.Context) ([]store.Shape, error)
+	EachShape(ctx context.Context, visit func(id int64, body []byte) error) error
 	ShapeUse(ctx context.Context, log string, from, to int64) ([]store.ShapeUse, error)
 }
 
 // Read counts what was disclosed, and by which decisions, from one instant to another, which is excluded; a zero instant is no bound. The bounds
 // are looked up as if times in a log only rose: where a clock was set back, what lies between may be counted on the other side.
 func Read(ctx context.Context, log Log, from, to time.Time) ([]Use, error) {
-	stored, err := log.Shapes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read shapes: %w", err)
-	}
-	shapes := make(map[int64]*ledger.Shape, len(stored))
-	for _, s := range stored {
-		shape, err := ledger.ParseShape(s.Body)
+	shapes := map[int64]*ledger.Shape{}
+	err := log.EachShape(ctx, func(id int64, body []byte) error {
+		shape, err := ledger.ParseShape(body)
 		if err != nil {
-			return nil, fmt.Errorf("shape %d: %w", s.ID, err)
+			return fmt.Errorf("shape %d: %w", id, err)
 		}
 		switch shape.Kind {
 		case ledger.KindDecision, ledger.KindRelease, ledger.KindDisclosure:
-			shapes[s.ID] = shape
+			shapes[id] = shape
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read shapes: %w", err)
 	}
 	origins, err := log.Origins(ctx)
 	if err != nil {
